@@ -1,0 +1,1 @@
+"""Staffetta: a mail provider that keeps accepting mail while its mailbox store is down."""

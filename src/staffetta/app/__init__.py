@@ -1,0 +1,1 @@
+"""Configuration, wiring, roles and the command line."""

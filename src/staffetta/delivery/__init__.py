@@ -1,0 +1,1 @@
+"""From the log to the mailboxes: checkpointed readers, one per cell."""

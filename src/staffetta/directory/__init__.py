@@ -1,0 +1,1 @@
+"""Brands, plans, domains, people, credentials and entitlements."""

@@ -1,0 +1,1 @@
+"""The life of one message: accept, states, trace, emergency inbox."""

@@ -1,0 +1,1 @@
+"""What happened, in order, durably: the acceptance log."""

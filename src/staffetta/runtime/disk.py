@@ -1,0 +1,404 @@
+"""The disk: durable files, and databases, on named volumes.
+
+A `Volume` is one failure domain: the log's disk, or one cell of mailboxes. All paths are
+relative to its root, and every operation passes the volume's gate (`runtime.faults`).
+Errors of the operating system and of SQLite leave here as `VolumeFault` with the mode they
+amount to, so that callers decide by meaning and not by errno.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import apsw
+
+from staffetta.runtime.faults import FaultMode, Gate, Operation, VolumeFault
+
+# A statement that meets another process's lock waits this long before it is a fault.
+BUSY_TIMEOUT_MS = 5_000
+
+_MODES_BY_ERRNO = {
+    errno.ENOSPC: FaultMode.FULL,
+    errno.EDQUOT: FaultMode.FULL,
+    errno.EROFS: FaultMode.READONLY,
+    errno.ENOENT: FaultMode.GONE,
+    errno.ENOTDIR: FaultMode.GONE,
+    errno.EACCES: FaultMode.GONE,
+}
+
+_MODES_BY_RESULT: tuple[tuple[type[apsw.Error], FaultMode], ...] = (
+    (apsw.FullError, FaultMode.FULL),
+    (apsw.ReadOnlyError, FaultMode.READONLY),
+    (apsw.CorruptError, FaultMode.CORRUPT),
+    (apsw.NotADBError, FaultMode.CORRUPT),
+    (apsw.CantOpenError, FaultMode.GONE),
+    (apsw.PermissionsError, FaultMode.GONE),
+    (apsw.AuthError, FaultMode.GONE),
+    (apsw.IOError, FaultMode.ERROR),
+    (apsw.BusyError, FaultMode.HANG),
+    (apsw.LockedError, FaultMode.HANG),
+)
+
+_READING = ("SELECT", "PRAGMA", "EXPLAIN", "WITH")
+
+
+def classify(volume: str, fault: OSError | apsw.Error) -> VolumeFault:
+    """The operating system's or SQLite's error in the words of `FaultMode`."""
+    if isinstance(fault, OSError):
+        mode = _MODES_BY_ERRNO.get(fault.errno or 0, FaultMode.ERROR)
+        return VolumeFault(volume, mode, str(fault))
+    for kind, mode in _MODES_BY_RESULT:
+        if isinstance(fault, kind):
+            return VolumeFault(volume, mode, str(fault))
+    raise fault  # a programming error (bad SQL, misuse): a bug, not the world's fault
+
+
+class Synchronous(str):
+    """SQLite's `synchronous` setting, as text in a PRAGMA."""
+
+    __slots__ = ()
+
+
+FULL = Synchronous("FULL")
+NORMAL = Synchronous("NORMAL")
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    """How a database of a volume is opened; sizes as SQLite's PRAGMAs take them."""
+
+    synchronous: Synchronous = FULL
+    page_size_bytes: int = 4096
+    cache_kib: int = 2048
+    checkpoint_pages: int = 1000  # WAL length at which SQLite copies it into the file
+    checkpoint_on_close: bool = True
+    read_only: bool = False
+
+
+class Database:
+    """One SQLite connection on a volume. Not for two threads at once."""
+
+    __slots__ = ("_connection", "_gate", "abandoned", "path")
+
+    def __init__(self, connection: apsw.Connection, gate: Gate, path: str) -> None:
+        self._connection = connection
+        self._gate = gate
+        self.path = path
+        self.abandoned: threading.Event | None = None
+
+    def rows(self, sql: str, values: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+        """Run a statement and return all its rows. Raises `VolumeFault`."""
+        if self._gate.mode is not None:
+            self._pass(sql)
+        try:
+            return self._connection.execute(sql, values).fetchall()
+        except (apsw.Error, OSError) as fault:
+            raise classify(self._gate.volume, fault) from fault
+
+    def each(self, sql: str, values: Sequence[Any] | None = None) -> Iterator[tuple[Any, ...]]:
+        """Run a statement and yield its rows as they are read. Raises `VolumeFault`."""
+        if self._gate.mode is not None:
+            self._pass(sql)
+        try:
+            for row in self._connection.execute(sql, values):
+                yield row
+                if self._gate.mode is not None:
+                    self._pass(sql)
+        except (apsw.Error, OSError) as fault:
+            raise classify(self._gate.volume, fault) from fault
+
+    def row(self, sql: str, values: Sequence[Any] | None = None) -> tuple[Any, ...] | None:
+        """The first row, or None. Raises `VolumeFault`."""
+        found = self.rows(sql, values)
+        return found[0] if found else None
+
+    def run(self, sql: str, values: Sequence[Any] | None = None) -> int:
+        """Run a statement that changes something; returns the number of rows it changed."""
+        if self._gate.mode is not None:
+            self._pass(sql)
+        try:
+            self._connection.execute(sql, values)
+            return self._connection.changes()
+        except (apsw.Error, OSError) as fault:
+            raise classify(self._gate.volume, fault) from fault
+
+    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Run one statement for each row of values. Raises `VolumeFault`."""
+        if self._gate.mode is not None:
+            self._pass(sql)
+        try:
+            self._connection.executemany(sql, rows)
+        except (apsw.Error, OSError) as fault:
+            raise classify(self._gate.volume, fault) from fault
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """`BEGIN IMMEDIATE` … `COMMIT`, or `ROLLBACK` if the body raises.
+
+        With `synchronous=FULL` the commit has been synced when the block is left.
+        """
+        self.run("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.run("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._roll_back()
+            raise
+
+    def _roll_back(self) -> None:
+        try:  # past the gate on purpose: a broken volume must not leave a transaction open
+            self._connection.execute("ROLLBACK")
+        except apsw.Error:
+            # SQLite has already rolled back on a disk error; nothing is left to undo.
+            return
+
+    def rowid(self) -> int:
+        """The rowid of the last inserted row."""
+        return self._connection.last_insert_rowid()
+
+    def close(self) -> None:
+        """Let go of the files. Never raises for a broken volume."""
+        try:
+            self._connection.close(True)
+        except apsw.Error:
+            return
+
+    def _pass(self, sql: str) -> None:
+        reading = sql.lstrip()[:8].upper().startswith(_READING)
+        self._gate.pass_(Operation.READ if reading else Operation.WRITE, self.abandoned)
+
+
+class Volume(Protocol):
+    """One failure domain of storage: the real one below, a simulated one in the tests."""
+
+    name: str
+    gate: Gate
+
+    def database(self, path: str, settings: DatabaseSettings) -> Database:
+        """Open (and create, with its directory, unless read-only) a database file."""
+        ...
+
+    def write_durable(self, path: str, chunks: Iterable[bytes]) -> int:
+        """Create or replace a file: temporary name, sync, rename, sync of the directory.
+
+        Returns its size in bytes. When this returns, the file survives a power cut.
+        """
+        ...
+
+    def write_lazily(self, path: str, content: bytes) -> None:
+        """Create a file without syncing it: `sync` makes it durable later."""
+        ...
+
+    def read(self, path: str) -> bytes:
+        """The whole file. Raises `VolumeFault` (`GONE` where there is none)."""
+        ...
+
+    def exists(self, path: str) -> bool:
+        """Is there such a file?"""
+        ...
+
+    def names(self, path: str) -> list[str]:
+        """Sorted names in a directory; empty where there is no such directory."""
+        ...
+
+    def remove(self, path: str) -> None:
+        """Delete a file if it is there."""
+        ...
+
+    def rename(self, path: str, target: str) -> None:
+        """Give a file another name on the same volume; not yet durable."""
+        ...
+
+    def sync(self, paths: Sequence[str]) -> None:
+        """Make everything written to these files (and their directories) durable."""
+        ...
+
+    def free_bytes(self) -> int:
+        """Bytes that may still be written."""
+        ...
+
+
+# Above this many touched files one syncfs(2) is cheaper than a sync of each.
+SYNC_EACH_FILES_MAX = 24
+
+
+class DirectoryVolume:
+    """A volume that is a directory of the machine's file system."""
+
+    def __init__(self, name: str, root: Path) -> None:
+        self.name = name
+        self.root = root
+        self.gate = Gate(name)
+
+    def database(self, path: str, settings: DatabaseSettings) -> Database:
+        self._pass(Operation.READ)
+        target = self.root / path
+        try:
+            if settings.read_only:
+                flags = apsw.SQLITE_OPEN_READWRITE  # WAL needs its index file even to read
+            else:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+            connection = apsw.Connection(str(target), flags=flags)
+        except (OSError, apsw.Error) as fault:
+            raise classify(self.name, fault) from fault
+        try:
+            configure(connection, settings)
+        except apsw.Error as fault:
+            connection.close(True)
+            raise classify(self.name, fault) from fault
+        return Database(connection, self.gate, path)
+
+    def write_durable(self, path: str, chunks: Iterable[bytes]) -> int:
+        self._pass(Operation.WRITE)
+        target = self.root / path
+        temporary = target.with_name(target.name + ".partial")
+        size_bytes = 0
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as file:
+                for chunk in chunks:
+                    size_bytes += file.write(chunk)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.rename(target)
+            _sync_directory(target.parent)
+        except OSError as fault:
+            raise classify(self.name, fault) from fault
+        return size_bytes
+
+    def write_lazily(self, path: str, content: bytes) -> None:
+        self._pass(Operation.WRITE)
+        target = self.root / path
+        try:
+            try:
+                target.write_bytes(content)
+            except FileNotFoundError:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
+        except OSError as fault:
+            raise classify(self.name, fault) from fault
+
+    def read(self, path: str) -> bytes:
+        self._pass(Operation.READ)
+        try:
+            return (self.root / path).read_bytes()
+        except OSError as fault:
+            raise classify(self.name, fault) from fault
+
+    def exists(self, path: str) -> bool:
+        self._pass(Operation.READ)
+        try:
+            return (self.root / path).exists()
+        except OSError as fault:
+            raise classify(self.name, fault) from fault
+
+    def names(self, path: str) -> list[str]:
+        self._pass(Operation.READ)
+        try:
+            return sorted(os.listdir(self.root / path))
+        except FileNotFoundError:
+            return []
+        except OSError as fault:
+            raise classify(self.name, fault) from fault
+
+    def remove(self, path: str) -> None:
+        self._pass(Operation.WRITE)
+        try:
+            (self.root / path).unlink(missing_ok=True)
+        except OSError as fault:
+            raise classify(self.name, fault) from fault
+
+    def rename(self, path: str, target: str) -> None:
+        self._pass(Operation.WRITE)
+        try:
+            (self.root / target).parent.mkdir(parents=True, exist_ok=True)
+            (self.root / path).rename(self.root / target)
+        except OSError as fault:
+            raise classify(self.name, fault) from fault
+
+    def sync(self, paths: Sequence[str]) -> None:
+        self._pass(Operation.SYNC)
+        if not paths:
+            return
+        try:
+            if len(paths) > SYNC_EACH_FILES_MAX:
+                _sync_file_system(self.root)
+                return
+            for path in paths:
+                _sync_file(self.root / path)
+            for directory in {(self.root / path).parent for path in paths}:
+                _sync_directory(directory)
+        except OSError as fault:
+            raise classify(self.name, fault) from fault
+
+    def free_bytes(self) -> int:
+        self._pass(Operation.READ)
+        if self.gate.mode is FaultMode.FULL:
+            return 0
+        try:
+            facts = os.statvfs(self.root)
+        except OSError as fault:
+            raise classify(self.name, fault) from fault
+        return facts.f_bavail * facts.f_frsize
+
+    def _pass(self, operation: Operation) -> None:
+        if self.gate.mode is not None:
+            self.gate.pass_(operation)
+
+
+def configure(connection: apsw.Connection, settings: DatabaseSettings) -> None:
+    """Apply the settings to a fresh connection. Shared with simulated volumes."""
+    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    if not settings.checkpoint_on_close:
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    connection.execute(
+        f"PRAGMA page_size={settings.page_size_bytes};"
+        f"PRAGMA cache_size=-{settings.cache_kib};"
+        "PRAGMA temp_store=MEMORY;"
+    )
+    if settings.read_only:
+        connection.execute("PRAGMA query_only=1")
+        return
+    if connection.pragma("journal_mode") != "wal":
+        connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute(
+        f"PRAGMA synchronous={settings.synchronous};"
+        f"PRAGMA wal_autocheckpoint={settings.checkpoint_pages};"
+    )
+
+
+def _sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_file_system(path: Path) -> None:
+    """syncfs(2): reports write-back errors since Linux 5.8."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""May this come in: limits on connections and senders."""
