@@ -37,7 +37,7 @@ class SpooledBody:
 
     path: str
     size_bytes: int
-    checksum: bytes
+    checksum: int  # CRC-32 of its bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,22 @@ class Extent:
     files: tuple[str, ...]
 
 
+class SpoolFile(Protocol):
+    """A large body on its way to the disk."""
+
+    def write(self, chunk: bytes) -> None:
+        """Add bytes. Raises `LogFull` or `LogBroken`."""
+        ...
+
+    def finish(self) -> SpooledBody:
+        """Sync it; what is returned may go into an entry. Raises `LogFull`, `LogBroken`."""
+        ...
+
+    def discard(self) -> None:
+        """Forget it."""
+        ...
+
+
 class LogWriter(Protocol):
     """The one writer of a partition."""
 
@@ -98,8 +114,8 @@ class LogWriter(Protocol):
         """
         ...
 
-    def spool(self, name: str, chunks: Iterator[bytes]) -> SpooledBody:
-        """Make a large body durable ahead of its entry. Raises `LogFull`, `LogBroken`."""
+    def spool(self, receipt: bytes) -> SpoolFile:
+        """Begin a large body, to be durable ahead of its entry. Raises `LogFull`."""
         ...
 
     def close(self) -> None:
@@ -116,6 +132,10 @@ class LogReader(Protocol):
 
     def extent(self, partition: int) -> Extent:
         """What the partition holds now."""
+        ...
+
+    def last(self, partition: int) -> int:
+        """The last position of a partition, 0 when there is none; cheap."""
         ...
 
     def read(
@@ -141,6 +161,10 @@ class LogReader(Protocol):
 
     def by_message_key(self, key: int, since_us: int) -> list[Entry]:
         """Accepted entries whose Message-ID has that key, oldest first."""
+        ...
+
+    def since(self, since_us: int, kinds: frozenset[Kind]) -> Iterator[Entry]:
+        """Entries of those kinds from that moment on, partition by partition, in order."""
         ...
 
     def verify(self, partition: int) -> Iterator[tuple[int, list[Damage]]]:

@@ -7,6 +7,8 @@ files of the log to look into. People see 16 characters of Crockford's base 32.
 
 from __future__ import annotations
 
+import hashlib
+
 from staffetta.runtime.entropy import Entropy
 
 RECEIPT_BYTES = 10
@@ -78,3 +80,11 @@ def from_text(text: str) -> bytes:
             raise BadReceipt(f"{character!r} does not occur in receipts")
         value = value * 32 + _VALUES[character]
     return value.to_bytes(RECEIPT_BYTES, "big")
+
+
+def message_key_of(message_id: str) -> int:
+    """A 63-bit key for looking a Message-ID up; 0 where there is none."""
+    if not message_id:
+        return 0
+    digest = hashlib.blake2b(message_id.encode("utf-8", "replace"), digest_size=8).digest()
+    return (int.from_bytes(digest, "big") >> 1) or 1

@@ -177,6 +177,22 @@ class Database:
         self._gate.pass_(Operation.READ if reading else Operation.WRITE, self.abandoned)
 
 
+class DurableFile(Protocol):
+    """A file in the making: all of it appears, durably, or none."""
+
+    def write(self, chunk: bytes) -> None:
+        """Add bytes at the end. Raises `VolumeFault`."""
+        ...
+
+    def commit(self) -> None:
+        """Sync, give the file its name, sync the directory. Raises `VolumeFault`."""
+        ...
+
+    def discard(self) -> None:
+        """Forget it. Never raises for a broken volume."""
+        ...
+
+
 class Volume(Protocol):
     """One failure domain of storage: the real one below, a simulated one in the tests."""
 
@@ -192,6 +208,10 @@ class Volume(Protocol):
 
         Returns its size in bytes. When this returns, the file survives a power cut.
         """
+        ...
+
+    def stream_durable(self, path: str) -> DurableFile:
+        """Begin a file whose content arrives bit by bit; it appears when committed."""
         ...
 
     def write_lazily(self, path: str, content: bytes) -> None:
@@ -231,6 +251,47 @@ class Volume(Protocol):
 SYNC_EACH_FILES_MAX = 24
 
 
+class _DirectoryFile:
+    """A `DurableFile` under a temporary name in its final directory."""
+
+    def __init__(self, volume: str, gate: Gate, target: Path) -> None:
+        self._volume = volume
+        self._gate = gate
+        self._target = target
+        self._temporary = target.with_name(target.name + ".partial")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._temporary.open("wb", buffering=0)
+        except OSError as fault:
+            raise classify(volume, fault) from fault
+
+    def write(self, chunk: bytes) -> None:
+        self._gate.pass_(Operation.WRITE)
+        try:
+            view = memoryview(chunk)
+            while view:
+                view = view[self._file.write(view) :]
+        except OSError as fault:
+            raise classify(self._volume, fault) from fault
+
+    def commit(self) -> None:
+        self._gate.pass_(Operation.SYNC)
+        try:
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._temporary.rename(self._target)
+            _sync_directory(self._target.parent)
+        except OSError as fault:
+            raise classify(self._volume, fault) from fault
+
+    def discard(self) -> None:
+        try:
+            self._file.close()
+            self._temporary.unlink(missing_ok=True)
+        except OSError:
+            return  # a broken volume keeps a .partial file, which nothing reads
+
+
 class DirectoryVolume:
     """A volume that is a directory of the machine's file system."""
 
@@ -259,22 +320,21 @@ class DirectoryVolume:
         return Database(connection, self.gate, path)
 
     def write_durable(self, path: str, chunks: Iterable[bytes]) -> int:
-        self._pass(Operation.WRITE)
-        target = self.root / path
-        temporary = target.with_name(target.name + ".partial")
+        file = self.stream_durable(path)
         size_bytes = 0
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                for chunk in chunks:
-                    size_bytes += file.write(chunk)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.rename(target)
-            _sync_directory(target.parent)
-        except OSError as fault:
-            raise classify(self.name, fault) from fault
+            for chunk in chunks:
+                size_bytes += len(chunk)
+                file.write(chunk)
+            file.commit()
+        except BaseException:
+            file.discard()
+            raise
         return size_bytes
+
+    def stream_durable(self, path: str) -> DurableFile:
+        self._pass(Operation.WRITE)
+        return _DirectoryFile(self.name, self.gate, self.root / path)
 
     def write_lazily(self, path: str, content: bytes) -> None:
         self._pass(Operation.WRITE)
