@@ -29,7 +29,7 @@ class AllMessages:
 
 @dataclass(frozen=True, slots=True)
 class FlagIs:
-    """A flag or keyword is there (`is_set`) or is not: `FlagIs("\\\\Seen", False)` is UNSEEN."""
+    """A flag or keyword is there (`is_set`) or is not: `FlagIs("\\Seen", False)` is UNSEEN."""
 
     flag: str
     is_set: bool

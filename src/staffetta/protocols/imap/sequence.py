@@ -17,6 +17,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import TypeVar
 
 STAR = 0
 """`*`, the largest number in use; 0 is never a number on the wire."""
@@ -24,8 +25,12 @@ STAR = 0
 NUMBER_MAX = 0xFFFFFFFF
 """nz-number is an unsigned 32-bit integer (RFC 3501 §9)."""
 
-_SET = re.compile(rb"(?:[1-9][0-9]{0,9}|\*)(?::(?:[1-9][0-9]{0,9}|\*))?"
-                  rb"(?:,(?:[1-9][0-9]{0,9}|\*)(?::(?:[1-9][0-9]{0,9}|\*))?)*")
+_Value = TypeVar("_Value")
+
+_SET = re.compile(
+    rb"(?:[1-9][0-9]{0,9}|\*)(?::(?:[1-9][0-9]{0,9}|\*))?"
+    rb"(?:,(?:[1-9][0-9]{0,9}|\*)(?::(?:[1-9][0-9]{0,9}|\*))?)*"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +137,83 @@ def count_in(ranges: Iterable[range]) -> int:
     return sum(map(len, ranges))
 
 
-def pick[T](values: Sequence[T], ranges: Iterable[range]) -> list[T]:
+def pick(values: Sequence[_Value], ranges: Iterable[range]) -> list[_Value]:
     """The values at the positions in `ranges`, by slices."""
     return list(chain.from_iterable(values[at.start : at.stop] for at in ranges))
+
+
+def format_numbers(numbers: Sequence[int]) -> bytes:
+    """Ascending distinct numbers as a sequence set: [1, 2, 3, 7] is `1:3,7`.
+
+    The cost grows with the number of runs, not of numbers: each run's end is found by galloping.
+    Empty in, empty out: the caller decides what no set at all looks like.
+    """
+    parts: list[str] = []
+    add = parts.append
+    count = len(numbers)
+    at = 0
+    while at < count:
+        first = numbers[at]
+        end = at + 1
+        if end < count and numbers[end] == first + 1:
+            end = _find_run_end(numbers, at, count)
+            add(f"{first}:{first + end - at - 1}")
+        else:
+            add(f"{first}")
+        at = end
+    return ",".join(parts).encode("ascii")
+
+
+def format_spans(spans: Iterable[tuple[int, int]]) -> bytes:
+    """Inclusive (low, high) pairs in wire form, in the order given."""
+    text = ",".join([f"{low}:{high}" if low != high else f"{low}" for low, high in spans])
+    return text.encode("ascii")
+
+
+def _find_run_end(numbers: Sequence[int], start: int, count: int) -> int:
+    """The end of the run of consecutive numbers that begins at `start` (with at least two)."""
+    offset = numbers[start] - start
+    inside, step = start + 1, 2
+    while inside + step < count and numbers[inside + step] - inside - step == offset:
+        inside += step
+        step *= 2
+    outside = min(inside + step, count)
+    while outside - inside > 1:
+        middle = (inside + outside) // 2
+        if numbers[middle] - middle == offset:
+            inside = middle
+        else:
+            outside = middle
+    return outside
+
+
+def _parse_range(text: bytes) -> tuple[int, int]:
+    low, colon, high = text.partition(b":")
+    return (int(low), int(high)) if colon else (int(low), int(low))
+
+
+def _merge_spans(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    if len(spans) == 1:
+        return spans
+    spans.sort()
+    merged: list[tuple[int, int]] = []
+    last_low, last_high = spans[0]
+    for low, high in spans:
+        if low <= last_high + 1:
+            last_high = max(last_high, high)
+        else:
+            merged.append((last_low, last_high))
+            last_low, last_high = low, high
+    merged.append((last_low, last_high))
+    return merged
+
+
+def _add_range(ranges: list[range], start: int, stop: int) -> None:
+    if ranges and ranges[-1].stop == start:
+        ranges[-1] = range(ranges[-1].start, stop)
+    else:
+        ranges.append(range(start, stop))
+
+
+def _format_end(number: int) -> bytes:
+    return b"%d" % number if number != STAR else b"*"
