@@ -1,0 +1,63 @@
+"""Recognising a message that is sent again because our `250` did not arrive.
+
+RFC 1047's problem: the connection dies after the final dot; the message is ours, the sender
+does not know, and comes back with it. A receipt counts as *unconfirmed* from its `250` until the
+sender's next command shows that the answer arrived. While it is unconfirmed, the very same
+message from the same reverse-path to the same mailboxes is answered with the receipt that it
+already has, instead of being kept twice. Only messages with a Message-ID are recognised: two
+identical mails without one may well be two mails.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+
+DIGEST_BYTES = 16
+UNCONFIRMED_MAX = 100_000
+# After a crash every `250` of this last while before it may have been lost on the way.
+SUSPECT_S = 120
+
+
+class TransactionDigest:
+    """The identity of a transaction: envelope and content, as the peer sent them."""
+
+    __slots__ = ("_hash",)
+
+    def __init__(self, reverse_path: str, mailboxes: Iterable[int]) -> None:
+        envelope = f"{reverse_path}\0{','.join(map(str, sorted(mailboxes)))}\0"
+        self._hash = hashlib.blake2b(envelope.encode(), digest_size=DIGEST_BYTES)
+
+    def update(self, chunk: bytes) -> None:
+        """Add content."""
+        self._hash.update(chunk)
+
+    def value(self) -> bytes:
+        """The digest so far."""
+        return self._hash.digest()
+
+
+class Repeats:
+    """The unconfirmed receipts of one accepting process, oldest forgotten first."""
+
+    def __init__(self, suspects: Sequence[tuple[bytes, bytes]] = ()) -> None:
+        """`suspects`: (digest, receipt) of what was accepted just before the last end."""
+        self._unconfirmed: OrderedDict[bytes, bytes] = OrderedDict(suspects)
+
+    def find(self, digest: bytes) -> bytes | None:
+        """The receipt that this very message already has, if its `250` may be lost."""
+        return self._unconfirmed.get(digest)
+
+    def remember(self, digest: bytes, receipt: bytes) -> None:
+        """The `250` is about to be sent."""
+        self._unconfirmed[digest] = receipt
+        if len(self._unconfirmed) > UNCONFIRMED_MAX:
+            self._unconfirmed.popitem(last=False)
+
+    def confirm(self, digest: bytes) -> None:
+        """The sender went on: it has our answer."""
+        self._unconfirmed.pop(digest, None)
+
+    def __len__(self) -> int:
+        return len(self._unconfirmed)
