@@ -9,12 +9,12 @@ ordinary byte, as it is for the other mail stores.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import islice
-from types import MappingProxyType
 from typing import Final
 
-HEADER_BYTES_MAX: Final = 4 * 1024 * 1024
+HEADER_BYTES_MAX: Final = 2 * 1024 * 1024
 """How far into one header block fields are looked for; what follows is stored but not read."""
 
 FIELDS_MAX: Final = 100_000
@@ -29,8 +29,7 @@ _KNOWN_FIELD: Final = re.compile(
     rb"content-(?:type|transfer-encoding|disposition|id|description|language|location|md5)))"
     + _BODY
 )
-_LINE_END: Final = re.compile(rb"\r?\n")
-_WHOLE_FIELD: Final = re.compile(rb"([!-9;-~\x80-\xff]++)[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+\n?")
+_EMPTY_LINE: Final = re.compile(rb"\n\r?\n")
 _RECEIVED: Final = re.compile(rb"(?i)\nreceived[ \t]*+:")
 
 
@@ -43,12 +42,8 @@ def find_body(data: bytes, start: int, end: int) -> int:
         return start + 2
     if data.startswith(b"\n", start, end):
         return start + 1
-    found = data.find(b"\n\r\n", start, end)
-    # A bare-LF empty line counts only before the CRLF one, so the second search is short.
-    bare = data.find(b"\n\n", start, found if found >= 0 else end)
-    if bare >= 0:
-        return bare + 2
-    return found + 3 if found >= 0 else end
+    empty_line = _EMPTY_LINE.search(data, start, end)
+    return end if empty_line is None else empty_line.end()
 
 
 def select_known(data: bytes, start: int, end: int) -> list[tuple[bytes, bytes]]:
@@ -63,4 +58,52 @@ def select_known(data: bytes, start: int, end: int) -> list[tuple[bytes, bytes]]
 def split_fields(block: bytes) -> list[tuple[bytes, bytes]]:
     """Return the fields of `block` in order, values raw; lines that are no field are left out."""
     found = _FIELD.finditer(block[:HEADER_BYTES_MAX])
-    return [match.group(1, 2) for match in islice(found, FIELDS_MAX)]  # type: ignore[misc]
+    return [(match[1], match[2]) for match in islice(found, FIELDS_MAX)]
+
+
+def find_values(block: bytes, name: bytes) -> list[bytes]:
+    """Return the raw values of every field of `block` called `name`, in any case."""
+    pattern = re.compile(rb"\n(?i:" + re.escape(name) + rb")" + _BODY)
+    return pattern.findall(b"\n" + block[:HEADER_BYTES_MAX])
+
+
+def unfold(value: bytes) -> bytes:
+    """Return a raw field value as one line without white space around it.
+
+    RFC 5322 section 2.2.3: line ends go, the white space behind them stays.
+    """
+    if b"\n" in value:
+        value = value.replace(b"\r\n", b"").replace(b"\n", b"")
+    return value.strip(b" \t\r")
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSelection:
+    """HEADER.FIELDS or, with `inverted`, HEADER.FIELDS.NOT of a list of names.
+
+    RFC 3501 section 6.4.5. Made once for a whole FETCH, applied to each header block.
+    """
+
+    inverted: bool
+    _pattern: re.Pattern[bytes]
+
+    def select(self, block: bytes) -> bytes:
+        """Return the selected fields as stored, and the empty line behind them."""
+        block = b"\n" + block
+        if not self.inverted:
+            found = self._pattern.findall(block)
+            return b"".join([field[1:] + b"\n" for field in found]) + b"\r\n"
+        rest = self._pattern.sub(b"", block)[1:]
+        return rest if rest.endswith((b"\n\r\n", b"\n\n")) or rest == b"\r\n" else rest + b"\r\n"
+
+
+def prepare_selection(names: Iterable[bytes], *, inverted: bool = False) -> FieldSelection:
+    """Return the selection of the fields called one of `names`, in any case."""
+    alternatives = b"|".join(re.escape(name) for name in dict.fromkeys(names)) or rb"(?!)"
+    pattern = rb"\n(?i:" + alternatives + rb")[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+"
+    return FieldSelection(inverted, re.compile(pattern))
+
+
+def count_received(block: bytes) -> int:
+    """Return how many Received fields `block` has: the hops so far (RFC 5321 section 6.3)."""
+    return len(_RECEIVED.findall(b"\n" + block[:HEADER_BYTES_MAX]))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 _DAYS = ("Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed")  # 1970-01-01 was a Thursday
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # What a peer says of itself goes into a header: nothing that could end the field or a comment.
 _UNSAFE = re.compile(r"[^A-Za-z0-9.:\[\]_-]")
 HELO_CHARACTERS_MAX = 255
