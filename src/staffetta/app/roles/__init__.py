@@ -1,0 +1,1 @@
+"""The roles of the service: what each process of it does."""
