@@ -11,13 +11,14 @@ that is not there hears nothing. Whoever listens looks for itself now and then a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Protocol
 
 from staffetta.runtime.clock import Clock
-from staffetta.runtime.net import DatagramSender, bind_unix
+from staffetta.runtime.net import bind_unix, unix_address
 
 IDS_PER_DATAGRAM_MAX = 1_024
 ID_SIZE_BYTES = 8
@@ -80,7 +81,8 @@ class SocketNotifier:
         self._own_path = own_path
         self._listeners: tuple[Path, ...] = ()
         self._refresh_at_s = clock.monotonic_s()
-        self._sender = DatagramSender()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
 
     def announce(self, mailboxes: Collection[int]) -> None:
         now_s = self._clock.monotonic_s()
@@ -92,11 +94,12 @@ class SocketNotifier:
         for datagram in encode_ids(mailboxes):
             for listener in self._listeners:
                 # A full queue or an absent listener: it looks for itself before long.
-                self._sender.send(listener, datagram)
+                with contextlib.suppress(OSError), unix_address(listener) as address:
+                    self._socket.sendto(datagram, address)
 
     def close(self) -> None:
         """Send nothing more."""
-        self._sender.close()
+        self._socket.close()
 
     def _find_listeners(self) -> tuple[Path, ...]:
         try:

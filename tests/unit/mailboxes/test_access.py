@@ -81,7 +81,7 @@ def write(mailbox: Mailbox) -> str:
 
 async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not true():
+        while not true():  # noqa: ASYNC110 (what is waited for has no event)
             await asyncio.sleep(0.001)
 
 

@@ -52,7 +52,7 @@ def test_every_listener_but_ones_own_hears(tmp_path: Path) -> None:
         ]
         notifier = SocketNotifier(tmp_path, SystemClock(), own)
         notifier.announce(range(3_000))
-        while len(heard[1]) < 3_000:
+        while len(heard[1]) < 3_000:  # noqa: ASYNC110
             await asyncio.sleep(0)
         notifier.close()
         for listener in listeners:
@@ -73,7 +73,7 @@ def test_a_listener_takes_the_place_of_one_that_was_killed(tmp_path: Path) -> No
         listener = SocketListener(path, asyncio.get_running_loop(), heard.update)
         notifier = SocketNotifier(tmp_path, SystemClock())
         notifier.announce([5])
-        while not heard:
+        while not heard:  # noqa: ASYNC110
             await asyncio.sleep(0)
         notifier.close()
         listener.close()
