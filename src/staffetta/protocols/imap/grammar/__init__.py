@@ -1,0 +1,1 @@
+"""The grammar, one file for each family of commands; `parser` puts them together."""
