@@ -22,6 +22,7 @@ class Kind(enum.IntEnum):
     ACTED = 5
     CELL = 6
     MAILBOX = 7
+    ROUTED = 8
 
 
 class Recipient(msgspec.Struct, frozen=True, array_like=True):
@@ -102,6 +103,22 @@ class Acted(msgspec.Struct, frozen=True, array_like=True):
     folder: str = ""  # the target of a move
 
 
+class Routed(msgspec.Struct, frozen=True, array_like=True):
+    """A recipient of an accepted message now has another mailbox than when it was accepted.
+
+    Written when the unverified lane finds out whose message it is, or when a mailbox moved to
+    another cell while messages for it waited. Whoever serves that mailbox delivers it.
+    """
+
+    ordinal: int
+    mailbox: int
+    brand: str
+    address: str
+    partition: int  # of the entry that accepted it
+    position: int
+    at_us: int  # of its acceptance
+
+
 class CellChanged(msgspec.Struct, frozen=True, array_like=True):
     """A cell stopped or began to work, as one process saw it."""
 
@@ -119,7 +136,7 @@ class MailboxChanged(msgspec.Struct, frozen=True, array_like=True):
     detail: str = ""
 
 
-Fact = Accepted | Refused | Delivered | Held | Acted | CellChanged | MailboxChanged
+Fact = Accepted | Refused | Delivered | Held | Acted | CellChanged | MailboxChanged | Routed
 
 _TYPES: dict[Kind, type[Fact]] = {
     Kind.ACCEPTED: Accepted,
@@ -129,6 +146,7 @@ _TYPES: dict[Kind, type[Fact]] = {
     Kind.ACTED: Acted,
     Kind.CELL: CellChanged,
     Kind.MAILBOX: MailboxChanged,
+    Kind.ROUTED: Routed,
 }
 
 _KINDS: dict[type[Fact], Kind] = {type_: kind for kind, type_ in _TYPES.items()}

@@ -82,9 +82,19 @@ class MemoryLog:
         found = [e for es in self._entries.values() for e in es if e.receipt == receipt]
         return sorted(found, key=lambda e: (e.at_us, e.partition != own, e.position))
 
-    def of_mailbox(self, mailbox: int, since_us: int, limit: int) -> list[Entry]:
+    def heads(self, partition: int, positions: Sequence[int], size_bytes: int) -> list[bytes]:
         """See the port."""
-        found = [e for e in self._indexed.get(mailbox, []) if e.at_us >= since_us]
+        return [body[:size_bytes] for body in self.bodies(partition, positions)]
+
+    def of_mailbox(
+        self, mailbox: int, since_us: int, limit: int, kinds: frozenset[Kind] | None = None
+    ) -> list[Entry]:
+        """See the port."""
+        found = [
+            entry
+            for entry in self._indexed.get(mailbox, [])
+            if entry.at_us >= since_us and (kinds is None or entry.kind in kinds)
+        ]
         found.sort(key=lambda entry: (entry.at_us, entry.receipt), reverse=True)
         return found[:limit]
 

@@ -155,7 +155,13 @@ class LogReader(Protocol):
         """Every entry about that receipt, in any partition, oldest first."""
         ...
 
-    def of_mailbox(self, mailbox: int, since_us: int, limit: int) -> list[Entry]:
+    def heads(self, partition: int, positions: Sequence[int], size_bytes: int) -> list[bytes]:
+        """The first bytes of those entries' bodies, unchecked: for lists of messages."""
+        ...
+
+    def of_mailbox(
+        self, mailbox: int, since_us: int, limit: int, kinds: frozenset[Kind] | None = None
+    ) -> list[Entry]:
         """The newest entries indexed for a mailbox, newest first, not older than `since_us`."""
         ...
 

@@ -24,9 +24,9 @@ VERIFY_ENTRIES_PER_STEP = 500
 RANGE_DENSITY_MIN = 0.5
 
 _ENTRY = "SELECT position, at_us, kind, receipt, size_bytes, payload FROM entry"
-_ENTRY_OF_MAILBOX = _ENTRY + (
-    " WHERE position IN (SELECT position FROM indexed WHERE mailbox = ?"
-    " ORDER BY position DESC LIMIT ?) AND at_us >= ? ORDER BY position DESC"
+_ENTRY_OF_MAILBOX = (
+    "SELECT e.position, e.at_us, e.kind, e.receipt, e.size_bytes, e.payload FROM indexed i"
+    " CROSS JOIN entry e ON e.position = i.position WHERE i.mailbox = ? AND e.at_us >= ?"
 )
 
 
@@ -94,7 +94,7 @@ class SqliteLogReader:
                 continue
             where = " WHERE position > ?"
             if kinds is not None:
-                where += f" AND kind IN ({','.join(str(int(kind)) for kind in sorted(kinds))})"
+                where += f" AND kind IN ({_numbers(kinds)})"
             rows = self._database(period.path).rows(
                 f"{_ENTRY}{where} ORDER BY position LIMIT ?", (after, limit - len(found))
             )
@@ -153,18 +153,41 @@ class SqliteLogReader:
                 found += [_entry(partition, row) for row in rows]
         return sorted(found, key=lambda e: (e.at_us, e.partition != own, e.position))
 
-    def of_mailbox(self, mailbox: int, since_us: int, limit: int) -> list[Entry]:
+    def heads(self, partition: int, positions: Sequence[int], size_bytes: int) -> list[bytes]:
+        """See the port."""
+        found: dict[int, bytes] = {}
+        for number, period in enumerate(periods := self._periods(partition)):
+            end = periods[number + 1].first if number + 1 < len(periods) else 1 << 62
+            for position in positions:
+                if not period.first <= position < end:
+                    continue
+                row = self._database(period.path).row(
+                    "SELECT e.spool, substr(b.data, 1, ?) FROM entry e"
+                    " LEFT JOIN body b ON b.position = e.position WHERE e.position = ?",
+                    (size_bytes, position),
+                )
+                if row is not None:
+                    spool, data = row
+                    found[position] = data or (
+                        self._volume.read(spool, size_bytes) if spool else b""
+                    )
+        return [found.get(position, b"") for position in positions]
+
+    def of_mailbox(
+        self, mailbox: int, since_us: int, limit: int, kinds: frozenset[Kind] | None = None
+    ) -> list[Entry]:
         """See the port."""
         found: list[Entry] = []
         earliest = period_name(max(since_us, 0), self._period_h)
+        among = "" if kinds is None else f" AND e.kind IN ({_numbers(kinds)})"
         for partition in self.partitions():
             of_partition = 0
             for period in reversed(self._periods(partition)):
                 if period.name < earliest or of_partition >= limit:
                     break
                 rows = self._database(period.path).rows(
-                    _ENTRY_OF_MAILBOX,
-                    (mailbox, limit - of_partition, since_us),
+                    f"{_ENTRY_OF_MAILBOX}{among} ORDER BY i.position DESC LIMIT ?",
+                    (mailbox, since_us, limit - of_partition),
                 )
                 of_partition += len(rows)
                 found += [_entry(partition, row) for row in rows]
@@ -188,7 +211,7 @@ class SqliteLogReader:
     def since(self, since_us: int, kinds: frozenset[Kind]) -> Iterator[Entry]:
         """Entries of those kinds from that moment on, partition by partition, in order."""
         earliest = period_name(max(since_us, 0), self._period_h)
-        among = ",".join(str(int(kind)) for kind in sorted(kinds))
+        among = _numbers(kinds)
         for partition in self.partitions():
             for period in self._periods(partition):
                 if period.name < earliest:
@@ -308,3 +331,7 @@ def _entry(partition: int, row: tuple[Any, ...]) -> Entry:
     except (ValueError, msgspec.DecodeError) as error:
         raise LogDamaged(f"partition {partition}: entry {position}: {error}") from error
     return Entry(partition, position, at_us, Kind(kind), receipt, fact, size_bytes)
+
+
+def _numbers(kinds: frozenset[Kind]) -> str:
+    return ",".join(str(int(kind)) for kind in sorted(kinds))

@@ -297,6 +297,13 @@ class Mailbox(Protocol):
         """The uids, ascending, of the messages within `uids` that match."""
         ...
 
+    def locate(self, receipts: Sequence[bytes]) -> list[tuple[bytes, str, int]]:
+        """Where messages with these receipts are now: (receipt, folder, uid).
+
+        Messages that are gone are left out; one that was copied appears once for each copy.
+        """
+        ...
+
     def change(self, folder: str, uids: Sequence[tuple[int, int]], change: Change) -> Changed:
         """Change messages; durable on return. Raises `NoSuchFolder`, `TooManyKeywords`,
         `OverQuota` (copy)."""

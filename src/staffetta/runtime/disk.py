@@ -218,8 +218,8 @@ class Volume(Protocol):
         """Create a file without syncing it: `sync` makes it durable later."""
         ...
 
-    def read(self, path: str) -> bytes:
-        """The whole file. Raises `VolumeFault` (`GONE` where there is none)."""
+    def read(self, path: str, size_bytes_max: int = -1) -> bytes:
+        """The whole file, or its beginning. Raises `VolumeFault` (`GONE` where there is none)."""
         ...
 
     def exists(self, path: str) -> bool:
@@ -348,10 +348,11 @@ class DirectoryVolume:
         except OSError as fault:
             raise classify(self.name, fault) from fault
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, size_bytes_max: int = -1) -> bytes:
         self._pass(Operation.READ)
         try:
-            return (self.root / path).read_bytes()
+            with (self.root / path).open("rb") as file:
+                return file.read(size_bytes_max)
         except OSError as fault:
             raise classify(self.name, fault) from fault
 
