@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from staffetta.formats.trace import Trace, format_trace
+from staffetta.formats.trace import Hop, format_received, format_return_path
 from staffetta.journey.repeats import Repeats, TransactionDigest
 from staffetta.log.commit import CommitResult, GroupCommit
 from staffetta.log.facts import Accepted, Recipient
@@ -30,6 +30,7 @@ class Transaction:
     recipients: tuple[Recipient, ...]
     ret: str = ""
     envid: str = ""
+    tls: str | None = None  # version and cipher
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +78,20 @@ class Acceptance:
         at_us = self._clock.now_us()
         receipt = self._mint.make(at_us)
         recipients = transaction.recipients
-        only = recipients[0].addresses[0] if len(recipients) == 1 else ""
-        trace = Trace(
-            transaction.reverse_path,
-            transaction.helo,
-            transaction.peer,
-            self._host_name,
-            transaction.protocol,
-            to_text(receipt),
-            only,
-            at_us,
-            self._clock.utc_offset_s(at_us),
+        hop = Hop(
+            helo=transaction.helo,
+            peer_name=None,
+            peer_address=transaction.peer,
+            by=self._host_name,
+            protocol=transaction.protocol,
+            receipt=to_text(receipt),
+            # Only where there is a single one: nobody learns of the others from the header.
+            recipient=recipients[0].addresses[0] if len(recipients) == 1 else None,
+            tls=transaction.tls,
         )
-        return Opening(receipt, at_us, format_trace(trace))
+        offset_minutes = self._clock.utc_offset_s(at_us) // 60
+        received = format_received(hop, at_us // 1_000_000, offset_minutes)
+        return Opening(receipt, at_us, format_return_path(transaction.reverse_path) + received)
 
     def accept(
         self,

@@ -1,12 +1,12 @@
 """The states of a message on its way to one recipient.
 
-| state    | facts present             | who moves it on       | after a crash                      |
-|----------|---------------------------|-----------------------|------------------------------------|
-| refused  | Refused                   | nobody; it is not ours| nothing                            |
-| waiting  | Accepted                  | the cell's reader     | read again from the checkpoint     |
-| held     | Accepted, Held(reason)    | the reader, when the  | still held: it is in the           |
-|          |                           | reason is gone        | checkpoint's own transaction       |
-| delivered| Accepted, …, Delivered    | nobody                | nothing                            |
+| state    | facts present             | who moves it on       | after a crash                     |
+|----------|---------------------------|-----------------------|-----------------------------------|
+| refused  | Refused                   | nobody; it is not ours| nothing                           |
+| waiting  | Accepted                  | the cell's reader     | read again from the checkpoint    |
+| held     | Accepted, Held(reason)    | the reader, when the  | still held: it is in the          |
+|          |                           | reason is gone        | checkpoint's own transaction      |
+| delivered| Accepted, …, Delivered    | nobody                | nothing                           |
 
 A message that is waiting or held is readable in the emergency inbox. There is no state in which
 an accepted message is thrown away or sent back.
