@@ -188,6 +188,14 @@ def format_internaldate(utc_s: int, offset_minutes: int = 0) -> bytes:
     return f'"{day:2}-{_MONTHS[month - 1]}-{year:04} {clock} {zone}"'.encode()
 
 
+def format_ctime(utc_s: int) -> str:
+    """Return an instant in the C library's order, as mbox has it: `Mon Mar  3 09:22:11 2025`."""
+    days, time = divmod(utc_s, DAY_S)
+    year, month, day = split_days(days)
+    weekday = _WEEKDAYS[(days + 3) % 7]
+    return f"{weekday} {_MONTHS[month - 1]} {day:2} {_format_clock(time)} {year:04}"
+
+
 def parse_internaldate(text: bytes) -> SentDate | None:
     """Return the instant in IMAP's date-time, without its quotes; None when it is not one."""
     match = _INTERNALDATE.fullmatch(text)

@@ -7,9 +7,10 @@ fails: what cannot be read comes out as the nearest readable thing, with U+FFFD 
 from __future__ import annotations
 
 import binascii
-import codecs
 import re
+from encodings.aliases import aliases
 from itertools import islice
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -21,58 +22,65 @@ WORDS_MAX: Final = 10_000
 FALLBACK_CHARSET: Final = "cp1252"
 """What text in no known charset is most often: WHATWG's choice too."""
 
-_ALIASES: Final = {
-    # WHATWG: what calls itself Latin-1 or ASCII is nearly always windows-1252.
-    "ascii": "cp1252",
-    "us-ascii": "cp1252",
-    "iso-8859-1": "cp1252",
-    "iso8859-1": "cp1252",
-    "iso_8859-1": "cp1252",
-    "latin1": "cp1252",
-    "latin-1": "cp1252",
-    "ansi_x3.4-1968": "cp1252",
-    "x-ansi": "cp1252",
-    "cp-850": "cp850",
-    "gb2312": "gb18030",
-    "gbk": "gb18030",
-    "x-gbk": "gb18030",
-    "euc-cn": "gb18030",
-    "ks_c_5601-1987": "cp949",
-    "ks_c_5601": "cp949",
-    "euc-kr": "cp949",
-    "shift_jis": "cp932",
-    "shift-jis": "cp932",
-    "sjis": "cp932",
-    "x-sjis": "cp932",
-    "big5": "big5hkscs",
-    "windows-874": "cp874",
-    "iso-8859-11": "cp874",
-    "tis-620": "cp874",
-    "iso-8859-9": "cp1254",
-    "iso-8859-8-i": "iso8859-8",
-    "iso-8859-6-i": "iso8859-6",
-    "macintosh": "mac_roman",
-    "x-mac-roman": "mac_roman",
-    "unicode-1-1-utf-7": "utf-7",
-    "unicode-1-1-utf-8": "utf-8",
-    "x-utf-8": "utf-8",
-    "utf-8-mac": "utf-8",
-    "unicode": "utf-16",
-    "ucs-2": "utf-16",
-}
 # Codecs that do more than read a charset (compress, rotate, resolve escapes) or read it in
 # quadratic time must not be reachable by a name in a message, hence a list of those that may.
-_READABLE: Final = frozenset(
-    "utf-8 utf-7 utf-16 utf-16-be utf-16-le utf-32 utf-32-be utf-32-le big5hkscs cp437 cp737 "
-    "cp775 cp850 cp852 cp855 cp857 cp858 cp860 cp861 cp862 cp863 cp864 cp865 cp866 cp869 cp874 "
-    "cp932 cp949 cp1006 cp1125 cp1250 cp1251 cp1252 cp1253 cp1254 cp1255 cp1256 cp1257 cp1258 "
-    "euc_jp euc_jis_2004 euc_jisx0213 gb18030 hz iso2022_jp iso2022_jp_1 iso2022_jp_2 "
-    "iso2022_jp_2004 iso2022_jp_3 iso2022_jp_ext iso2022_kr iso8859-2 iso8859-3 iso8859-4 "
-    "iso8859-5 iso8859-6 iso8859-7 iso8859-8 iso8859-10 iso8859-13 iso8859-14 iso8859-15 "
-    "iso8859-16 johab koi8-r koi8-t koi8-u kz1048 mac-cyrillic mac-greek mac-iceland mac-latin2 "
-    "mac-roman mac-turkish ptcp154 cp037 cp500 cp1140 cp273".split()
+_READABLE_NAMES: Final = (
+    "ascii big5 big5hkscs cp437 cp737 cp775 cp850 cp852 cp855 cp857 cp858 cp860 cp861 cp862 "
+    "cp863 cp864 cp865 cp866 cp869 cp874 cp932 cp949 cp1006 cp1125 cp1250 cp1251 cp1252 cp1253 "
+    "cp1254 cp1255 cp1256 cp1257 cp1258 euc_jp euc_jis_2004 euc_jisx0213 euc_kr gb18030 gb2312 "
+    "gbk hz iso2022_jp iso2022_jp_1 iso2022_jp_2 iso2022_jp_2004 iso2022_jp_3 iso2022_jp_ext "
+    "iso2022_kr iso8859_2 iso8859_3 iso8859_4 iso8859_5 iso8859_6 iso8859_7 iso8859_8 iso8859_9 "
+    "iso8859_10 iso8859_11 iso8859_13 iso8859_14 iso8859_15 iso8859_16 johab koi8_r koi8_t "
+    "koi8_u kz1048 latin_1 mac_cyrillic mac_greek mac_iceland mac_latin2 mac_roman mac_turkish "
+    "ptcp154 shift_jis shift_jis_2004 shift_jisx0213 tis_620 utf_7 utf_8 utf_16 utf_16_be "
+    "utf_16_le utf_32 utf_32_be utf_32_le"
 )
-_CHARSET_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._:+-]{0,39}")
+_READABLE: Final = frozenset(_READABLE_NAMES.split())
+# WHATWG's lesson: what calls itself the smaller charset is nearly always the larger one.
+_WIDER: Final = {
+    "ascii": FALLBACK_CHARSET,
+    "latin_1": FALLBACK_CHARSET,
+    "iso8859_9": "cp1254",
+    "iso8859_11": "cp874",
+    "tis_620": "cp874",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "euc_kr": "cp949",
+    "shift_jis": "cp932",
+    "big5": "big5hkscs",
+}
+_OTHER_NAMES: Final = {
+    "cp-850": "cp850",
+    "iso-8859-6-i": "iso8859_6",
+    "iso-8859-8-i": "iso8859_8",
+    "ks-c-5601": "cp949",
+    "macintosh": "mac_roman",
+    "ucs-2": "utf_16",
+    "unicode": "utf_16",
+    "unicode-1-1-utf-7": "utf_7",
+    "unicode-1-1-utf-8": "utf_8",
+    "windows-874": "cp874",
+    "x-ansi": FALLBACK_CHARSET,
+    "x-gbk": "gb18030",
+    "x-mac-roman": "mac_roman",
+    "x-sjis": "cp932",
+    "x-utf-8": "utf_8",
+}
+
+
+def _list_codecs() -> dict[str, str]:
+    """Return the codec for each charset name, in lower case with hyphens.
+
+    A table of our own, because the interpreter remembers every name it was ever asked for, and
+    the names here come from strangers.
+    """
+    names = {codec: codec for codec in _READABLE}
+    names |= {alias: codec for alias, codec in aliases.items() if codec in _READABLE}
+    table = {name.replace("_", "-"): _WIDER.get(codec, codec) for name, codec in names.items()}
+    return table | _OTHER_NAMES
+
+
+_CODECS: Final = MappingProxyType(_list_codecs())
 _ENCODED_WORD: Final = re.compile(
     rb"=\?([^?\s*]{1,75})(?:\*[^?\s]{0,75})?\?([BbQq])\?([^?\r\n]*+)\?="
 )
@@ -82,15 +90,7 @@ _NOT_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/]+")
 
 def find_codec(charset: str) -> str | None:
     """Return the Python codec that reads `charset`; None when there is none that may."""
-    name = charset.strip().strip("'\"").lower()
-    if not _CHARSET_NAME.fullmatch(name):
-        return None
-    name = _ALIASES.get(name, name)
-    try:
-        found = codecs.lookup(name).name
-    except (LookupError, ValueError):
-        return None
-    return found if found in _READABLE or found == FALLBACK_CHARSET else None
+    return _CODECS.get(charset.strip(" \t'\"").lower().replace("_", "-"))
 
 
 def decode_charset(data: bytes, charset: str | None) -> str:

@@ -7,15 +7,11 @@ They are made once, at delivery, and sent as they are: strings are quoted where 
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Literal
 
-from staffetta.formats.address_list import (
-    ADDRESSES_MAX,
-    SIMPLE,
-    ListedAddress,
-    parse_list,
-)
-from staffetta.formats.headers import find_body, select_known, unfold
+from staffetta.formats.address_list import SIMPLE, ListedAddress, parse_list
+from staffetta.formats.headers import FieldSelection, select_known, unfold
 from staffetta.formats.mime import KnownFields, Parameters, Part
 
 QUOTED_BYTES_MAX: Final = 1_000
@@ -224,3 +220,61 @@ def _format_extension(part: Part) -> bytes:
     elif part.languages:
         languages = b"(%b)" % b" ".join([format_string(tag) for tag in part.languages])
     return b"%b %b %b" % (disposition, languages, format_nstring(part.location))
+
+
+Specifier = Literal["", "HEADER", "HEADER.FIELDS", "HEADER.FIELDS.NOT", "TEXT", "MIME"]
+"""What of a part a section means; "" is the part itself."""
+
+Span = tuple[int, int]
+"""Offsets from and to into the bytes of the message."""
+
+
+def section(
+    data: bytes,
+    root: Part,
+    path: Sequence[int],
+    specifier: Specifier,
+    selection: FieldSelection | None = None,
+) -> Span | bytes | None:
+    """Return what BODY[`path`.`specifier`] means of the message `root` of `data`.
+
+    A span of the stored bytes wherever it is one, so that the caller may slice before it copies;
+    bytes for the two that need `selection`; None when there is no such part or it has no such
+    thing (RFC 3501 section 6.4.5).
+    """
+    part = find_part(root, path)
+    if part is None:
+        return None
+    if specifier == "MIME":
+        return (part.header_start, part.body_start) if path else None
+    if specifier == "":
+        return (part.body_start, part.body_end) if path else (part.header_start, part.body_end)
+    # The other specifiers are about a message: the whole one, or one that a part holds.
+    message = part.message if path else root
+    if message is None:
+        return None
+    if specifier == "TEXT":
+        return message.body_start, message.body_end
+    if specifier == "HEADER":
+        return message.header_start, message.body_start
+    assert selection is not None
+    return selection.select(data[message.header_start : message.body_start])
+
+
+def find_part(root: Part, path: Sequence[int]) -> Part | None:
+    """Return the part with the numbers `path`; None when there is none, `root` for no numbers.
+
+    Numbers count the parts of a multipart; a message that is none has itself as part 1.
+    """
+    message: Part | None = root
+    part = root
+    for number in path:
+        parts = part.children
+        if message is not None:
+            parts = message.children or (message,)
+        if not 1 <= number <= len(parts):
+            return None
+        part = parts[number - 1]
+        # A single-part message is its own part 1; what it holds in turn starts a new numbering.
+        message = part.message
+    return part

@@ -241,7 +241,7 @@ class _Scanner:
         while position >= 0 and self.candidates_left > 0:
             self.candidates_left -= 1
             after = position + len(needle)
-            # A longer word is another, inner, boundary: only "--", white space, or nothing may follow.
+            # A longer word is another boundary: only "--", white space or nothing may follow.
             closing = data.startswith(b"--", after, end)
             if not closing and after < end and data[after] not in b" \t\r\n":
                 position = data.find(needle, after, end)
@@ -308,8 +308,9 @@ def parse_encoding(value: bytes) -> bytes:
 
 def parse_languages(value: bytes) -> tuple[bytes, ...]:
     """Return the tags of a raw Content-Language value (RFC 3282)."""
-    tags = unfold(drop_comments(value[:FIELD_BYTES_MAX])).split(b",", PARAMETERS_MAX)[:PARAMETERS_MAX]
-    return tuple(tag.strip() for tag in tags if tag.strip())
+    value = unfold(drop_comments(value[:FIELD_BYTES_MAX]))
+    tags = [tag.strip() for tag in value.split(b",", PARAMETERS_MAX)[:PARAMETERS_MAX]]
+    return tuple(tag for tag in tags if tag)
 
 
 def _unfold_or_none(value: bytes | None) -> bytes | None:
@@ -334,7 +335,10 @@ def _parse_params(value: bytes, start: int) -> Parameters:
 
 
 def _join_continuations(params: list[tuple[bytes, bytes]]) -> Parameters:
-    """Join `name*0`, `name*1`, … into `name`, or `name*` when any was percent-encoded (RFC 2231)."""
+    """Join `name*0`, `name*1`, … into `name`, or `name*` when any is percent-encoded.
+
+    RFC 2231 section 3; in whatever order they come, up to the first number that is missing.
+    """
     pieces: dict[bytes, dict[int, tuple[bytes, bool]]] = {}
     joined: list[tuple[bytes, bytes]] = []
     for name, value in params:
@@ -345,7 +349,7 @@ def _join_continuations(params: list[tuple[bytes, bytes]]) -> Parameters:
             of_name = pieces.setdefault(match[1], {})
             of_name.setdefault(int(match[2]), (value, bool(match[3])))
     for name, of_name in pieces.items():
-        values = []
+        values: list[bytes] = []
         encoded = False
         while len(values) in of_name:
             value, piece_encoded = of_name[len(values)]

@@ -1,67 +1,67 @@
-"""The trace header that a message gets when it is accepted (RFC 5321 section 4.4)."""
+"""The fields that each server adds on top of a message (RFC 5321 section 4.4)."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from typing import Final
 
-_DAYS = ("Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed")  # 1970-01-01 was a Thursday
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-# What a peer says of itself goes into a header: nothing that could end the field or a comment.
-_UNSAFE = re.compile(r"[^A-Za-z0-9.:\[\]_-]")
-HELO_CHARACTERS_MAX = 255
+from staffetta.formats.dates import format_rfc5322
+
+TEXT_CHARS_MAX: Final = 255
+"""Characters of any one word that a peer gave us and that goes into a trace field."""
+
+_UNSAFE: Final = re.compile(r"[^!#-'*-;=?@A-\[\]-~\x80-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
-    """What the trace header says. `recipient` only where there is a single one (privacy)."""
+class Hop:
+    """What is known of the session in which a message came.
 
-    reverse_path: str
+    `helo` is what the peer called itself, `peer_name` the host name its address resolves to (None
+    when it resolves to none), `peer_address` its IP address as text. `by` is our own name,
+    `protocol` the keyword of RFC 3848 (ESMTPS …), `receipt` the id in our answer. `recipient` is
+    set only when there was exactly one, so that nobody learns of the others. `tls` says version
+    and cipher.
+    """
+
     helo: str
-    peer: str
-    host_name: str
-    protocol: str  # RFC 3848: ESMTP, ESMTPS, LMTP …
+    peer_name: str | None
+    peer_address: str
+    by: str
+    protocol: str
     receipt: str
-    recipient: str
-    at_us: int
-    offset_s: int
+    recipient: str | None = None
+    tls: str | None = None
 
 
-def format_trace(trace: Trace) -> bytes:
-    """Return-Path and Received, each ended by CRLF; UTF-8 where the addresses are (RFC 6531)."""
-    helo = _UNSAFE.sub("?", trace.helo[:HELO_CHARACTERS_MAX]) or "unknown"
-    purpose = f"\r\n\tfor <{trace.recipient}>" if trace.recipient else ""
-    return (
-        f"Return-Path: <{trace.reverse_path}>\r\n"
-        f"Received: from {helo} ([{trace.peer}])\r\n"
-        f"\tby {trace.host_name} (Staffetta) with {trace.protocol} id {trace.receipt}"
-        f"{purpose};\r\n\t{_format_second(trace.at_us // 1_000_000, trace.offset_s)}\r\n"
-    ).encode()
+def format_received(hop: Hop, utc_s: int, offset_minutes: int = 0) -> bytes:
+    """Return the Received field of `hop` at an instant, folded, with its CRLF."""
+    address = hop.peer_address
+    literal = f"[IPv6:{_clean(address)}]" if ":" in address else f"[{_clean(address)}]"
+    peer = f"{_clean(hop.peer_name)} {literal}" if hop.peer_name else literal
+    lines = [f"Received: from {_clean(hop.helo)} ({peer})"]
+    if hop.tls:
+        lines.append(f"(using {' '.join(_clean(word) for word in hop.tls.split())})")
+    lines.append(f"by {_clean(hop.by)} with {_clean(hop.protocol)} id {_clean(hop.receipt)}")
+    if hop.recipient is not None:
+        lines.append(f"for <{_clean_address(hop.recipient)}>")
+    date = format_rfc5322(utc_s, offset_minutes)
+    return ("\r\n\t".join(lines) + f";\r\n\t{date}\r\n").encode()
 
 
-@lru_cache(maxsize=8)  # a server formats the same second thousands of times
-def _format_second(at_s: int, offset_s: int) -> str:
-    """RFC 5322 section 3.3 date-time of a moment, in the zone that far east of UTC."""
-    days, second = divmod(at_s + offset_s, 86_400)
-    year, month, day = _civil(days)
-    sign, minutes = ("-", -offset_s // 60) if offset_s < 0 else ("+", offset_s // 60)
-    return (
-        f"{_DAYS[days % 7]}, {day} {_MONTHS[month - 1]} {year:04d}"
-        f" {second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
-        f" {sign}{minutes // 60:02d}{minutes % 60:02d}"
-    )
+def format_return_path(reverse_path: str) -> bytes:
+    """Return the Return-Path field with its CRLF; an empty `reverse_path` is the null one."""
+    return f"Return-Path: <{_clean_address(reverse_path)}>\r\n".encode()
 
 
-def _civil(days: int) -> tuple[int, int, int]:
-    """Year, month, day of a day counted from 1970-01-01, in the Gregorian calendar."""
-    era_day = days + 719_468  # counted from 0000-03-01, so that leap days come last
-    era, day_of_era = divmod(era_day, 146_097)
-    year_of_era = (
-        day_of_era - day_of_era // 1_460 + day_of_era // 36_524 - day_of_era // 146_096
-    ) // 365
-    day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
-    shifted = (5 * day_of_year + 2) // 153
-    day = day_of_year - (153 * shifted + 2) // 5 + 1
-    month = shifted + 3 if shifted < 10 else shifted - 9
-    return year_of_era + era * 400 + (month <= 2), month, day
+def _clean(text: str | None) -> str:
+    """Return a peer's word without what would end the field, a comment or a bracket."""
+    return _UNSAFE.sub("?", (text or "")[:TEXT_CHARS_MAX]) or "?"
+
+
+_ADDRESS_UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f<>]")
+
+
+def _clean_address(address: str) -> str:
+    return _ADDRESS_UNSAFE.sub("?", address[: 4 * TEXT_CHARS_MAX])
