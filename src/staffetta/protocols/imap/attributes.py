@@ -26,6 +26,9 @@ class FetchItem(Enum):
     EMAILID = b"EMAILID"
     THREADID = b"THREADID"
 
+    # Members are single objects; Enum's own hash is a slow one of their names.
+    __hash__ = object.__hash__
+
 
 class SectionText(Enum):
     """What of a part is wanted; `ALL` is the part itself (`BODY[]`, `BODY[1.2]`)."""

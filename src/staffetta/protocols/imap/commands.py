@@ -195,6 +195,9 @@ class StatusItem(Enum):
     MAILBOXID = b"MAILBOXID"
     APPENDLIMIT = b"APPENDLIMIT"
 
+    # As in `FetchItem`.
+    __hash__ = object.__hash__
+
 
 @dataclass(frozen=True, slots=True)
 class List:

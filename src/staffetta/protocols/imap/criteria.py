@@ -187,3 +187,6 @@ class SearchReturn(Enum):
     MAX = b"MAX"
     ALL = b"ALL"
     COUNT = b"COUNT"
+
+    # As in `FetchItem`.
+    __hash__ = object.__hash__

@@ -74,9 +74,12 @@ def parse_command(frame: CommandFrame) -> Command | BadCommand:
     scanner = Scanner(frame.line, frame.literals)
     tag = b""
     try:
-        tag = scanner.take_tag()
-        scanner.take_space()
-        command = _parse_body(scanner, tag)
+        head = scanner.take_head()
+        if head is None:
+            tag = scanner.take_tag()
+            raise SyntaxFault("Command expected")
+        tag, by_uid, name = head
+        command = _parse_arguments(scanner, tag, by_uid, name)
         scanner.take_end()
     except SyntaxFault as fault:
         return BadCommand(tag, fault.text, fault.status, fault.code)
@@ -96,18 +99,13 @@ def decode_sasl_line(line: bytes) -> bytes | None:
     return None if line == b"*" else b64decode(line, validate=True)
 
 
-def _parse_body(scanner: Scanner, tag: bytes) -> Command:
-    name = scanner.take_word()
-    parse = _PLAIN.get(name)
-    if parse is not None:
-        return parse(scanner, tag)
-    by_uid = name == b"UID"
-    if by_uid:
-        scanner.take_space()
-        name = scanner.take_word()
-        if name == b"EXPUNGE":
-            return selected.parse_uid_expunge(scanner, tag)
-    parse_either = _BY_NUMBER_OR_UID.get(name)
-    if parse_either is None:
+def _parse_arguments(scanner: Scanner, tag: bytes, by_uid: bool, name: bytes) -> Command:
+    either = _BY_NUMBER_OR_UID.get(name)
+    if either is not None:
+        return either(scanner, tag, by_uid)
+    if by_uid and name == b"EXPUNGE":
+        return selected.parse_uid_expunge(scanner, tag)
+    plain = _PLAIN.get(name)
+    if plain is None or by_uid:
         raise SyntaxFault("Unknown command")
-    return parse_either(scanner, tag, by_uid)
+    return plain(scanner, tag)

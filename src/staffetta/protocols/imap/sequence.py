@@ -27,6 +27,7 @@ NUMBER_MAX = 0xFFFFFFFF
 
 _Value = TypeVar("_Value")
 
+_SINGLE = re.compile(rb"([1-9][0-9]{0,9}|\*)(?::([1-9][0-9]{0,9}|\*))?")
 _SET = re.compile(
     rb"(?:[1-9][0-9]{0,9}|\*)(?::(?:[1-9][0-9]{0,9}|\*))?"
     rb"(?:,(?:[1-9][0-9]{0,9}|\*)(?::(?:[1-9][0-9]{0,9}|\*))?)*"
@@ -42,13 +43,18 @@ class SequenceSet:
     @classmethod
     def parse(cls, text: bytes) -> SequenceSet:
         """The set in `text`; ValueError where it is not one."""
+        # Most sets are one number or one range.
+        single = _SINGLE.fullmatch(text)
+        if single is not None:
+            low_text, high_text = single.groups()
+            low = STAR if low_text == b"*" else int(low_text)
+            high = low if high_text is None else STAR if high_text == b"*" else int(high_text)
+            if low <= NUMBER_MAX >= high:
+                return cls(((low, high),))
+            raise ValueError("number over 32 bits")
         if _SET.fullmatch(text) is None:
             raise ValueError("not a sequence set")
-        if text.isdigit():
-            number = int(text)
-            ranges: tuple[tuple[int, int], ...] = ((number, number),)
-        else:
-            ranges = tuple(map(_parse_range, text.replace(b"*", b"0").split(b",")))
+        ranges = tuple(map(_parse_range, text.replace(b"*", b"0").split(b",")))
         if max(map(max, ranges)) > NUMBER_MAX:
             raise ValueError("number over 32 bits")
         return cls(ranges)

@@ -28,11 +28,14 @@ NUMBER_MAX = (1 << 32) - 1
 FLAG_BYTES_MAX = 255
 """A longer keyword is refused."""
 
-_ATOM = rb"[!#$&'+,\-./0-9:;<=>?@A-Z\[^_`a-z|}~]+"
+_TAG_CHARS = rb"[!#$&',\-./0-9:;<=>?@A-Z\[\]^_`a-z|}~]++"
+_ATOM = rb"[!#$&'+,\-./0-9:;<=>?@A-Z\[^_`a-z|}~]++"
 _QUOTED = rb'"([^"\\\r\n\0]*(?:\\["\\][^"\\\r\n\0]*)*)"'
 _LITERAL = rb"(\{[0-9]+\+?\}\r\n)"
 
-_TAG = re.compile(rb"[!#$&',\-./0-9:;<=>?@A-Z\[\]^_`a-z|}~]+")
+_TAG = re.compile(_TAG_CHARS)
+_HEAD = re.compile(rb"(" + _TAG_CHARS + rb") +(?:(UID) +)?(" + _ATOM + rb")", re.I)
+_PLAIN_LIST = re.compile(rb"\( *(" + _ATOM + rb"(?: +" + _ATOM + rb")*) *\)")
 _WORD = re.compile(_ATOM)
 _SPACE = re.compile(rb" +")
 _END = re.compile(rb" *\Z")
@@ -89,6 +92,17 @@ class Scanner:
         """The tag."""
         return self._take(_TAG, "Tag expected")
 
+    def take_head(self) -> tuple[bytes, bool, bytes] | None:
+        """Tag, whether UID comes before the name, and the name in upper case.
+
+        None, and no move, where the command does not begin like that.
+        """
+        found = _HEAD.match(self.line)
+        if found is None:
+            return None
+        self.at = found.end()
+        return found[1], found[2] is not None, found[3].upper()
+
     def take_space(self) -> None:
         """One space, or several."""
         line, at = self.line, self.at
@@ -133,6 +147,14 @@ class Scanner:
     def take_word(self) -> bytes:
         """An atom, in upper case."""
         return self._take(_WORD, "Word expected").upper()
+
+    def take_plain_list(self) -> list[bytes] | None:
+        """A parenthesised list if it is of atoms only, as most are; None, and no move, if not."""
+        found = _PLAIN_LIST.match(self.line, self.at)
+        if found is None:
+            return None
+        self.at = found.end()
+        return found[1].split()
 
     def take_matching(self, pattern: re.Pattern[bytes], text: str) -> re.Match[bytes]:
         """What `pattern` matches here; `text` says what was expected where it does not."""

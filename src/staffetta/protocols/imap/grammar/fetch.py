@@ -43,7 +43,7 @@ def parse_fetch(scanner: Scanner, tag: bytes, by_uid: bool) -> commands.Fetch:
     items: set[FetchItem] = set()
     sections: dict[BodySection, None] = {}
     if scanner.peek() == b"(":
-        scanner.take_list(lambda: _parse_attribute(scanner, items, sections), may_be_empty=False)
+        _parse_attributes(scanner, items, sections)
     else:
         macro = _MACROS.get(scanner.peek_word())
         if macro is not None:
@@ -64,6 +64,17 @@ def parse_fetch(scanner: Scanner, tag: bytes, by_uid: bool) -> commands.Fetch:
     )
 
 
+def _parse_attributes(
+    scanner: Scanner, items: set[FetchItem], sections: dict[BodySection, None]
+) -> None:
+    words = scanner.take_plain_list()
+    if words is None:
+        scanner.take_list(lambda: _parse_attribute(scanner, items, sections), may_be_empty=False)
+        return
+    for word in words:
+        _add_named(word.upper(), items, sections)
+
+
 def _parse_attribute(
     scanner: Scanner, items: set[FetchItem], sections: dict[BodySection, None]
 ) -> None:
@@ -72,7 +83,12 @@ def _parse_attribute(
         if name not in (b"BODY", b"BODY.PEEK"):
             raise SyntaxFault("No such item of FETCH")
         sections[_parse_section(scanner, peek=name == b"BODY.PEEK")] = None
-    elif name in _ITEMS:
+    else:
+        _add_named(name, items, sections)
+
+
+def _add_named(name: bytes, items: set[FetchItem], sections: dict[BodySection, None]) -> None:
+    if name in _ITEMS:
         items.add(_ITEMS[name])
     elif name in _WHOLE_SECTIONS:
         sections[_WHOLE_SECTIONS[name]] = None
@@ -92,8 +108,13 @@ def _parse_section(scanner: Scanner, *, peek: bool) -> BodySection:
     label = b"BODY[%b%b%b" % (part_text or b"", dot, text.value)
     if text in (SectionText.HEADER_FIELDS, SectionText.HEADER_FIELDS_NOT):
         scanner.take_space()
-        fields = tuple(scanner.take_list(scanner.take_astring, may_be_empty=False))
-        label += b" (%b)" % b" ".join(map(format_astring, fields))
+        plain = scanner.take_plain_list()
+        if plain is not None:
+            fields = tuple(plain)
+            label += b" (%b)" % b" ".join(fields)
+        else:
+            fields = tuple(scanner.take_list(scanner.take_astring, may_be_empty=False))
+            label += b" (%b)" % b" ".join(map(format_astring, fields))
     scanner.take(b"]")
     label += b"]"
     partial: tuple[int, int] | None = None

@@ -107,8 +107,10 @@ def _parse_return(scanner: Scanner) -> _ReturnOptions:
 
 
 def _parse_status_items(scanner: Scanner) -> tuple[StatusItem, ...]:
-    words = scanner.take_list(scanner.take_word, may_be_empty=False)
+    words = scanner.take_plain_list()
+    if words is None:
+        raise SyntaxFault("Items of STATUS expected")
     try:
-        return tuple(dict.fromkeys(_STATUS_ITEMS[word] for word in words))
+        return tuple(dict.fromkeys([_STATUS_ITEMS[word.upper()] for word in words]))
     except KeyError:
         raise SyntaxFault("No such item of STATUS") from None
