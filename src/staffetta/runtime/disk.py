@@ -81,6 +81,7 @@ class DatabaseSettings:
     checkpoint_pages: int = 1000  # WAL length at which SQLite copies it into the file
     checkpoint_on_close: bool = True
     read_only: bool = False
+    create: bool = True  # False: a database that is not there is a fault (`GONE`), not a new one
 
 
 class Database:
@@ -154,6 +155,20 @@ class Database:
                 self._roll_back()
             raise
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Everything read in the block is of one moment, whatever others write meanwhile."""
+        if self._gate.mode is not None:
+            self._gate.pass_(Operation.READ, self.abandoned)
+        try:
+            self._connection.execute("BEGIN")
+            yield
+        except apsw.Error as fault:
+            raise classify(self._gate.volume, fault) from fault
+        finally:
+            if self._connection.in_transaction:
+                self._roll_back()
+
     def _roll_back(self) -> None:
         try:  # past the gate on purpose: a broken volume must not leave a transaction open
             self._connection.execute("ROLLBACK")
@@ -218,12 +233,27 @@ class Volume(Protocol):
         """Create a file without syncing it: `sync` makes it durable later."""
         ...
 
+    def create_lazily(self, path: str, content: bytes) -> bool:
+        """Like `write_lazily`, but False, and nothing done, where there is such a file already.
+
+        Another process that looks meanwhile sees no file or the whole of it.
+        """
+        ...
+
     def read(self, path: str, size_bytes_max: int = -1) -> bytes:
         """The whole file, or its beginning. Raises `VolumeFault` (`GONE` where there is none)."""
         ...
 
+    def chunks(self, path: str, chunk_bytes: int) -> Iterator[bytes]:
+        """The file in pieces of that size. Raises `VolumeFault` (`GONE` where there is none)."""
+        ...
+
     def exists(self, path: str) -> bool:
         """Is there such a file?"""
+        ...
+
+    def identity(self, path: str) -> int:
+        """Which file has this name now: it changes when another takes its place; 0 for none."""
         ...
 
     def names(self, path: str) -> list[str]:
@@ -304,7 +334,7 @@ class DirectoryVolume:
         self._pass(Operation.READ)
         target = self.root / path
         try:
-            if settings.read_only:
+            if settings.read_only or not settings.create:
                 flags = apsw.SQLITE_OPEN_READWRITE  # WAL needs its index file even to read
             else:
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -348,11 +378,46 @@ class DirectoryVolume:
         except OSError as fault:
             raise classify(self.name, fault) from fault
 
+    def create_lazily(self, path: str, content: bytes) -> bool:
+        self._pass(Operation.WRITE)
+        target = self.root / path
+        temporary = target.with_name(f"{target.name}.{os.getpid()}-{threading.get_ident()}")
+        self.write_lazily(str(temporary.relative_to(self.root)), content)
+        try:
+            os.link(temporary, target)
+        except FileExistsError:
+            return False
+        except OSError as fault:
+            raise classify(self.name, fault) from fault
+        finally:
+            temporary.unlink(missing_ok=True)
+        return True
+
     def read(self, path: str, size_bytes_max: int = -1) -> bytes:
         self._pass(Operation.READ)
         try:
             with (self.root / path).open("rb") as file:
                 return file.read(size_bytes_max)
+        except OSError as fault:
+            raise classify(self.name, fault) from fault
+
+    def chunks(self, path: str, chunk_bytes: int) -> Iterator[bytes]:
+        self._pass(Operation.READ)
+        try:
+            with (self.root / path).open("rb") as file:
+                while chunk := file.read(chunk_bytes):
+                    yield chunk
+                    self._pass(Operation.READ)
+        except OSError as fault:
+            raise classify(self.name, fault) from fault
+
+    def identity(self, path: str) -> int:
+        self._pass(Operation.READ)
+        try:
+            # The path as text: this is asked before every use of a mailbox file.
+            return os.stat(f"{self.root}/{path}").st_ino
+        except (FileNotFoundError, NotADirectoryError):
+            return 0
         except OSError as fault:
             raise classify(self.name, fault) from fault
 
