@@ -1,0 +1,1 @@
+"""Staffetta measured beside its peers: Postfix, Dovecot and a sink that stores nothing."""

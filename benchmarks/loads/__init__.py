@@ -1,0 +1,1 @@
+"""What is thrown at a server: generated mail, SMTP senders, IMAP readers."""
