@@ -22,7 +22,7 @@ from staffetta.directory.entitlements import (
 )
 from staffetta.directory.passwords import is_password_hash
 from staffetta.directory.placement import Placement
-from staffetta.directory.records import CellRecord, MailboxRecord, MailboxState
+from staffetta.directory.records import CellRecord, CellState, MailboxRecord, MailboxState
 from staffetta.directory.refusals import DirectoryRefusal, RefusalCode
 
 DEFAULT_PLAN = "free"
@@ -306,6 +306,8 @@ def _place(placement: Placement, name: str) -> CellRecord:
     cell = placement.named(name)
     if cell is None:
         raise DirectoryRefusal(RefusalCode.CELL_UNKNOWN, cell=name)
+    if cell.state is not CellState.OPEN:
+        raise DirectoryRefusal(RefusalCode.CELL_CLOSED, cell=name)
     if not placement.has_room(cell):
         raise DirectoryRefusal(RefusalCode.CELL_FULL, cell=name, mailboxes_max=cell.mailboxes_max)
     return cell

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from staffetta.directory.refusals import DirectoryRefusal, RefusalCode
+
 PASSWORD_BYTES_MIN = 8
 PASSWORD_BYTES_MAX = 1_024
 # What somebody else's hash may ask of this machine.
@@ -39,7 +41,7 @@ class PasswordHasher:
         )
 
     def make(self, password: str) -> str:
-        """A new hash with a salt of its own. The length is for `is_acceptable` to judge."""
+        """A new hash with a salt of its own. The length is for `check_acceptable`."""
         return self._argon2.hash(password_bytes(password))
 
     def matches(self, password_hash: str, password: str) -> bool:
@@ -61,12 +63,20 @@ def password_bytes(password: str) -> bytes:
     """
     if not password.isascii():
         password = unicodedata.normalize("NFC", password)
-    return password.encode("utf-8", "surrogateescape")
+    try:
+        return password.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a lone surrogate that stands for no byte
+        return password.encode("utf-8", "surrogatepass")
 
 
-def is_acceptable(password: str) -> bool:
-    """May it be chosen? Only its length is judged here."""
-    return PASSWORD_BYTES_MIN <= len(password_bytes(password)) <= PASSWORD_BYTES_MAX
+def check_acceptable(password: str) -> None:
+    """May it be chosen? Raises `DirectoryRefusal`. Only its length is judged here."""
+    if not PASSWORD_BYTES_MIN <= len(password_bytes(password)) <= PASSWORD_BYTES_MAX:
+        raise DirectoryRefusal(
+            RefusalCode.PASSWORD_INVALID,
+            bytes_min=PASSWORD_BYTES_MIN,
+            bytes_max=PASSWORD_BYTES_MAX,
+        )
 
 
 def is_password_hash(text: str) -> bool:

@@ -32,6 +32,14 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Credential:
+    """A mailbox and its password hash, empty where nobody may sign in."""
+
+    target: Target
+    password_hash: str
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """The address is ours. `targets` has at least one mailbox, each once, in a fixed order.
 

@@ -29,6 +29,7 @@ class RefusalCode(StrEnum):
     DOMAIN_INVALID = "domain-invalid"  # domain
     DOMAIN_UNKNOWN = "domain-unknown"  # domain
     HASH_INVALID = "hash-invalid"  # address
+    HEADING_INVALID = "heading-invalid"  # found
     KEY_INVALID = "key-invalid"  # key
     LEDGER_ENTRY_INVALID = "ledger-entry-invalid"  # entry
     MAILBOX_CLOSED = "mailbox-closed"  # address
@@ -36,7 +37,7 @@ class RefusalCode(StrEnum):
     PASSWORD_INVALID = "password-invalid"  # noqa: S105 # bytes_min, bytes_max
     PLAN_EXISTS = "plan-exists"  # plan, brand
     PLAN_UNKNOWN = "plan-unknown"  # plan, brand
-    ROW_INVALID = "row-invalid"  # detail
+    ROW_INVALID = "row-invalid"  # line, detail
 
 
 class DirectoryRefusal(Exception):

@@ -25,6 +25,7 @@ from staffetta.directory.recent import Recent
 from staffetta.directory.recipients import (
     ALIAS_DEPTH_MAX,
     ALIAS_TARGETS_MAX,
+    Credential,
     Doubt,
     Known,
     NoSuchUser,
@@ -64,23 +65,18 @@ class TableHealth:
     """How fit the table is to say no.
 
     `doubt` is None when it is. `fresh_until_s` is on the monotonic clock; 0 before the first
-    complete copy. `version` and `head`: of the copy, and of the authority when last read.
-    `detail` says in English what went wrong last, for the operator.
+    complete copy. `age_s`: since the authority was last read to its end; 0 before that.
+    `version` and `head`: of the copy, and of the authority when last read. `detail` says in
+    English what went wrong last, for the operator.
     """
 
     doubt: Doubt | None
     fresh_until_s: float
+    age_s: float
     version: int
     head: int
+    addresses: int
     detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """A mailbox's password hash, empty where nobody may sign in, and the mailbox."""
-
-    target: Target
-    password_hash: str
 
 
 class RecipientTable:
@@ -153,6 +149,8 @@ class RecipientTable:
         """
         local_part, _, domain = address.strip().rpartition("@")
         key = f"{fold_local_part(local_part)}@{fold_domain(domain)}"
+        if not _is_storable(key):
+            return _NO_SUCH_USER
         try:
             found = self._file.credential(key)
             target = self.by_mailbox(found[0]) if found else None
@@ -163,12 +161,24 @@ class RecipientTable:
             return self._unknown()
         return Credential(target, found[1] or "")
 
+    def doubt(self) -> Unsure | None:
+        """Why an unknown address would not be refused now; None when it would be."""
+        answer = self._unknown()
+        return answer if isinstance(answer, Unsure) else None
+
     def health(self) -> TableHealth:
         """How fit the table is to say no."""
-        answer = self._unknown()
-        doubt = answer.reason if isinstance(answer, Unsure) else None
+        unsure = self.doubt()
+        condition, fresh_until_s = self._condition, self._fresh_until_s
+        read_s = fresh_until_s - self._settings.stale_after_s
         return TableHealth(
-            doubt, self._fresh_until_s, self._condition.version, self._head, self._detail
+            unsure.reason if unsure else None,
+            fresh_until_s,
+            self._clock.monotonic_s() - read_s if fresh_until_s else 0.0,
+            condition.version,
+            self._head,
+            condition.addresses,
+            self._detail,
         )
 
     def catch_up(self, limit: int = 2_000) -> int:
@@ -207,6 +217,8 @@ class RecipientTable:
         if domain is None:
             return _NOT_OURS if self._domains_complete else _UNSURE[Doubt.LOADING]
         address = f"{local}@{name}"
+        if not _is_storable(address):
+            return _NO_SUCH_USER
         epoch = self._known.epoch
         try:
             targets = self._expand(address)
@@ -386,3 +398,14 @@ class RecipientTable:
         self._condition = self._file.condition()
         self._damaged = False
         return self._condition
+
+
+def _is_storable(address: str) -> bool:
+    """Could it be in the file at all? Bytes that were no UTF-8 come as lone surrogates."""
+    if address.isascii():
+        return True
+    try:
+        address.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
