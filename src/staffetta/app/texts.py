@@ -21,6 +21,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "ready after {seconds:.1f} s: {listeners}",
         "pronto dopo {seconds:.1f} s: {listeners}",
     ),
+    "service.reloaded": ("reloading", "rilettura in corso"),
     "service.in_use": (
         "{data} is in use by another service (process {pid}); stop it first, or use another "
         "data directory",

@@ -73,6 +73,21 @@ class Volumes(Protocol):
         """The log's volume."""
         ...
 
+    @property
+    def directory(self) -> Volume:
+        """Where the authority over brands and people is: not on the accept path."""
+        ...
+
+    @property
+    def replica(self) -> Volume:
+        """Where each process keeps its own copy of the recipient table."""
+        ...
+
+    @property
+    def checkpoints(self) -> Volume:
+        """Where delivery notes how far it is: on the log's side, never in a cell."""
+        ...
+
     def cell(self, name: str) -> Volume:
         """The volume of a cell: the same object each time it is asked for."""
         ...

@@ -1,0 +1,16 @@
+"""The one place that knows technologies: which implementation stands behind which port.
+
+Nothing else imports a module named after a technology.
+"""
+
+from __future__ import annotations
+
+from staffetta.app.config import Config
+from staffetta.app.roles.contract import Volumes
+from staffetta.log.port import LogReader
+from staffetta.log.sqlite_reading import SqliteLogReader
+
+
+def open_log_reader(config: Config, volumes: Volumes) -> LogReader:
+    """A reader of all partitions of the log."""
+    return SqliteLogReader(volumes.log, period_h=config.log.period_hours)
