@@ -192,27 +192,3 @@ def connect_unix(path: Path, timeout_s: float, kind: int = socket.SOCK_STREAM) -
         endpoint.close()
         raise
     return endpoint
-
-
-class DatagramSender:
-    """Sends small datagrams to Unix sockets of our own processes; never waits.
-
-    Hints, not messages: what cannot be sent at once is dropped, and the answer says so.
-    """
-
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)
-
-    def send(self, path: Path, content: bytes) -> bool:
-        """Was it handed to the kernel? False: nobody there, or their queue is full."""
-        try:
-            with unix_address(path) as address:
-                self._socket.sendto(content, address)
-        except OSError:
-            return False
-        return True
-
-    def close(self) -> None:
-        """Let go of the socket."""
-        self._socket.close()
