@@ -6,11 +6,18 @@ Nothing else imports a module named after a technology.
 from __future__ import annotations
 
 from staffetta.app.config import Config
-from staffetta.app.roles.contract import Volumes
-from staffetta.log.port import LogReader
+from staffetta.app.roles.contract import RoleContext, Volumes
+from staffetta.log.port import LogReader, LogWriter
+from staffetta.log.sqlite import LogSettings, SqliteLogWriter
 from staffetta.log.sqlite_reading import SqliteLogReader
 
 
 def open_log_reader(config: Config, volumes: Volumes) -> LogReader:
     """A reader of all partitions of the log."""
     return SqliteLogReader(volumes.log, period_h=config.log.period_hours)
+
+
+def open_log_writer(context: RoleContext) -> LogWriter:
+    """The writer of this process's own partition. Raises `VolumeFault`."""
+    settings = LogSettings(period_h=context.config.log.period_hours)
+    return SqliteLogWriter(context.volumes.log, context.partition, settings)

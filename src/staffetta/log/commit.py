@@ -7,18 +7,25 @@ the callbacks of a group are called together when the group is durable.
 
 from __future__ import annotations
 
+import asyncio
 import enum
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from staffetta.log.port import LogBroken, LogFull, LogWriter, NewEntry, SpooledBody
+from staffetta.log.port import LogBroken, LogFull, LogWriter, NewEntry
 from staffetta.runtime.tasks import Done, Failed, Outcome, Worker
 
-# What may wait for the disk before new entries are turned away at once.
-WAITING_ENTRIES_MAX = 10_000
-WAITING_BYTES_MAX = 128 * 1024 * 1024
-# What goes into one transaction at most, so that no `250` waits for a huge one.
-GROUP_ENTRIES_MAX = 512
+
+@dataclass(frozen=True, slots=True)
+class CommitLimits:
+    """What may wait for the disk before new entries are turned away at once, and what goes into
+    one transaction at most, so that no `250` waits for a huge one."""
+
+    waiting_entries_max: int = 10_000
+    waiting_bytes_max: int = 128 * 1024 * 1024
+    group_entries_max: int = 512
+    group_bytes_max: int = 8 * 1024 * 1024
 
 
 class CommitResult(enum.Enum):
@@ -40,38 +47,44 @@ class CommitStatistics:
 
 
 DoneCallback = Callable[[CommitResult], None]
+_Waiting = tuple[NewEntry, int, DoneCallback | None]  # with the bytes of its body
 
 
 class GroupCommit:
     """Feeds one partition's writer from an event loop, one group at a time."""
 
-    def __init__(self, writer: LogWriter, worker: Worker) -> None:
+    def __init__(
+        self, writer: LogWriter, worker: Worker, limits: CommitLimits | None = None
+    ) -> None:
         self._writer = writer
         self._worker = worker
-        self._waiting: list[tuple[NewEntry, DoneCallback | None]] = []
+        self._limits = limits or CommitLimits()
+        self._waiting: deque[_Waiting] = deque()
         self._waiting_bytes = 0
         self._running = False
         self._groups = 0
         self._entries = 0
+        self._settled: asyncio.Future[None] | None = None
         self.broken = ""
 
     def submit(self, entry: NewEntry, done: DoneCallback | None) -> None:
         """Queue an entry. `done`, if any, is called once, later or (when refused) now."""
         body = entry.body
-        size_bytes = 0 if body is None or isinstance(body, SpooledBody) else len(body)
+        size_bytes = len(body) if isinstance(body, bytes) else 0
+        limits = self._limits
         refused: CommitResult | None = None
         if self.broken:
             refused = CommitResult.BROKEN
         elif (
-            len(self._waiting) >= WAITING_ENTRIES_MAX
-            or self._waiting_bytes + size_bytes > WAITING_BYTES_MAX
+            len(self._waiting) >= limits.waiting_entries_max
+            or self._waiting_bytes + size_bytes > limits.waiting_bytes_max
         ):
             refused = CommitResult.BUSY
         if refused is not None:
             if done is not None:
                 done(refused)
             return
-        self._waiting.append((entry, done))
+        self._waiting.append((entry, size_bytes, done))
         self._waiting_bytes += size_bytes
         if not self._running:
             self._start_group()
@@ -81,27 +94,33 @@ class GroupCommit:
         """Is nothing waiting or being written?"""
         return not self._running and not self._waiting
 
+    async def settle(self) -> None:
+        """Wait until nothing is waiting or being written."""
+        if not self.idle:
+            self._settled = self._settled or asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._settled)
+
     def statistics(self) -> CommitStatistics:
         """Counts for the metrics."""
         return CommitStatistics(self._groups, self._entries, len(self._waiting))
 
     def _start_group(self) -> None:
-        group, self._waiting = (
-            self._waiting[:GROUP_ENTRIES_MAX],
-            self._waiting[GROUP_ENTRIES_MAX:],
-        )
-        self._waiting_bytes = sum(
-            len(entry.body) for entry, _ in self._waiting if isinstance(entry.body, bytes)
-        )
+        limits, waiting = self._limits, self._waiting
+        group: list[_Waiting] = []
+        group_bytes = 0
+        while waiting and len(group) < limits.group_entries_max:
+            if group and group_bytes + waiting[0][1] > limits.group_bytes_max:
+                break
+            group.append(waiting.popleft())
+            group_bytes += group[-1][1]
+        self._waiting_bytes -= group_bytes
         self._running = True
-        entries = [entry for entry, _ in group]
+        entries = [entry for entry, _, _ in group]
         self._worker.submit(
             lambda: self._writer.append(entries), lambda outcome: self._finish(group, outcome)
         )
 
-    def _finish(
-        self, group: list[tuple[NewEntry, DoneCallback | None]], outcome: Outcome[int]
-    ) -> None:
+    def _finish(self, group: list[_Waiting], outcome: Outcome[int]) -> None:
         match outcome:
             case Done():
                 result = CommitResult.DURABLE
@@ -117,6 +136,9 @@ class GroupCommit:
         self._running = False
         if self._waiting:
             self._start_group()
-        for _, done in group:
+        for _, _, done in group:
             if done is not None:
                 done(result)
+        if self._settled is not None and self.idle:
+            self._settled.set_result(None)
+            self._settled = None

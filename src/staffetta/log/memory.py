@@ -48,6 +48,9 @@ class MemoryLog:
             self._keys.setdefault(new.message_key, []).append(entry)
         return entry.position
 
+    def close(self) -> None:
+        """Nothing to let go of."""
+
     def partitions(self) -> list[int]:
         """See the port."""
         return sorted(self._entries)

@@ -134,6 +134,10 @@ class LogReader(Protocol):
         """What the partition holds now."""
         ...
 
+    def close(self) -> None:
+        """Let go of the files."""
+        ...
+
     def last(self, partition: int) -> int:
         """The last position of a partition, 0 when there is none; cheap."""
         ...

@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Done(Generic[T]):
+class Done(Generic[T_co]):
     """A job that returned."""
 
-    value: T
+    value: T_co
 
 
 @dataclass(frozen=True, slots=True)
