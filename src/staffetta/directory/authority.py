@@ -114,9 +114,10 @@ class DatabaseFeed:
         database = self._volume.database(DATABASE_PATH, settings)
         try:
             check_schema(database, self._volume.name)
-            origin = database.row("SELECT id FROM origin")
-            head = database.row("SELECT max(version) FROM change")
-            rows = database.rows(_FEED, (after, with_credentials, limit))
+            with database.reading():
+                origin = database.row("SELECT id FROM origin")
+                head = database.row("SELECT max(version) FROM change")
+                rows = database.rows(_FEED, (after, with_credentials, limit))
         finally:
             database.close()
         return FeedPage(origin[0] if origin else b"", (head and head[0]) or 0, rows)
