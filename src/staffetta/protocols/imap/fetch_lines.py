@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import date
 from itertools import chain
 from typing import Generic, TypeVar
 
@@ -27,6 +27,8 @@ _Key = TypeVar("_Key")
 FLAG_SETS_MAX = 4096
 """Distinct sets of flags whose bytes a `FlagTable` keeps."""
 
+_DAY_S = 24 * 60 * 60
+_EPOCH = date(1970, 1, 1).toordinal()
 _MONTHS = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
 
@@ -92,20 +94,25 @@ class FlagTable(dict[_Key, bytes], Generic[_Key]):
 
 def format_date_time(at_unix_s: int, offset_minutes: int = 0) -> bytes:
     """INTERNALDATE with its quotes, for a moment in Unix seconds, shown in a zone."""
-    zone = timezone(timedelta(minutes=offset_minutes))
-    at = datetime.fromtimestamp(at_unix_s, zone)
-    hours, minutes = divmod(abs(offset_minutes), 60)
-    return b'"%2d-%b-%04d %02d:%02d:%02d %b%02d%02d"' % (
-        at.day,
-        _MONTHS[at.month - 1],
-        at.year,
-        at.hour,
-        at.minute,
-        at.second,
-        b"-" if offset_minutes < 0 else b"+",
-        hours,
-        minutes,
-    )
+    return format_date_times([at_unix_s], offset_minutes)[0]
+
+
+def format_date_times(at_unix_s: Iterable[int], offset_minutes: int = 0) -> list[bytes]:
+    """A column of INTERNALDATE: as `format_date_time`, and the calendar asked once a day."""
+    zone = b"%c%02d%02d" % (b"-+"[offset_minutes >= 0], *divmod(abs(offset_minutes), 60))
+    offset_s = 60 * offset_minutes
+    days: dict[int, bytes] = {}
+    column = []
+    for at_s in at_unix_s:
+        day, second = divmod(at_s + offset_s, _DAY_S)
+        head = days.get(day)
+        if head is None:
+            at = date.fromordinal(_EPOCH + day)
+            month = _MONTHS[at.month - 1]
+            head = days[day] = b'"%2d-%b-%04d ' % (at.day, month, at.year)
+        minute, second = divmod(second, 60)
+        column.append(b'%b%02d:%02d:%02d %b"' % (head, minute // 60, minute % 60, second, zone))
+    return column
 
 
 def _column(wanted: FetchItem | BodySection) -> bytes:
