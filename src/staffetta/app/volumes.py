@@ -64,6 +64,7 @@ class StorageVolumes:
         self._orders = FaultOrders()
         self._seen: tuple[int, int] | None = None
         log = Path(config.log.directory) if config.log.directory else data.log
+        log.mkdir(parents=True, exist_ok=True)  # its room is measured before its first file
         self.log = DirectoryVolume("log", log)
         self.directory = DirectoryVolume("directory", data.directory)
         self.replica = DirectoryVolume("replica", data.replica)

@@ -10,6 +10,7 @@ from staffetta.app.roles.contract import RoleContext, Volumes
 from staffetta.log.port import LogReader, LogWriter
 from staffetta.log.sqlite import LogSettings, SqliteLogWriter
 from staffetta.log.sqlite_reading import SqliteLogReader
+from staffetta.mailboxes.port import Cell
 
 
 def open_log_reader(config: Config, volumes: Volumes) -> LogReader:
@@ -21,3 +22,8 @@ def open_log_writer(context: RoleContext) -> LogWriter:
     """The writer of this process's own partition. Raises `VolumeFault`."""
     settings = LogSettings(period_h=context.config.log.period_hours)
     return SqliteLogWriter(context.volumes.log, context.partition, settings)
+
+
+def open_cell(context: RoleContext, name: str) -> Cell:
+    """A cell of mailboxes. Touches no disk."""
+    raise NotImplementedError(name)

@@ -58,6 +58,7 @@ class ReaderState:
     waiting: int  # entries of the log not yet looked at; an upper bound of waiting messages
     held: int
     delivered: int
+    oldest_waiting_s: float | None
 
 
 class CellReader:
@@ -152,14 +153,17 @@ class CellReader:
     def state(self) -> ReaderState:
         """A snapshot for status; may be called from any thread. Raises `VolumeFault`."""
         reached = self._durable
-        waiting = sum(
-            max(self._tail.last(p) - reached.get(p, 0), 0) for p in self._tail.partitions()
-        )
-        return ReaderState(waiting, self._held_count, self._delivered)
-
-    def durable_position(self, partition: int) -> int:
-        """Up to here the partition is dealt with, power cut or not; may be called anywhere."""
-        return self._durable.get(partition, 0)
+        waiting = 0
+        oldest_us: int | None = None
+        for partition in self._tail.partitions():
+            behind = self._tail.last(partition) - reached.get(partition, 0)
+            if behind > 0:
+                waiting += behind
+                entries, _ = self._tail.read(partition, reached.get(partition, 0), 1)
+                for entry in entries:
+                    oldest_us = min(oldest_us or entry.at_us, entry.at_us)
+        oldest_s = None if oldest_us is None else (self._clock.now_us() - oldest_us) / 1_000_000
+        return ReaderState(waiting, self._held_count, self._delivered, oldest_s)
 
     # -- which entries concern this cell -------------------------------------------------
 

@@ -111,6 +111,12 @@ class Checkpoints:
         row = self._database.row("SELECT min(position) FROM held WHERE partition = ?", (partition,))
         return None if row is None else row[0]
 
+    def safe_position(self, partition: int) -> int:
+        """Up to here nothing of the partition is needed by this cell any more."""
+        oldest_held = self.oldest_held_position(partition)
+        reached = self.positions().get(partition, 0)
+        return reached if oldest_held is None else min(reached, oldest_held - 1)
+
     def close(self) -> None:
         """Let go of the file."""
         self._database.close()

@@ -8,7 +8,7 @@ in the log and behind the checkpoint.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from staffetta.delivery.cell_reader import CellReader
@@ -36,6 +36,7 @@ class CellCondition:
     waiting: int
     held: int
     delivered: int
+    oldest_waiting_s: float | None
 
 
 class CellThread:
@@ -139,33 +140,33 @@ class CellThread:
 class Deliveries:
     """All cells of one delivering process."""
 
-    def __init__(
-        self,
-        readers: Sequence[CellReader],
-        tail: Tail,
-        clock: Clock,
-        report: Callable[[str, str, str], None],
-    ) -> None:
-        self.cells = {reader.cell.name: CellThread(reader, clock, report) for reader in readers}
+    def __init__(self, tail: Tail, clock: Clock, report: Callable[[str, str, str], None]) -> None:
+        self.cells: dict[str, CellThread] = {}
         self._tail = tail
+        self._clock = clock
+        self._report = report
         self._stopped = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="deliver-watch", daemon=True)
 
     def start(self) -> None:
-        """Start all threads."""
-        for cell in self.cells.values():
-            cell.thread.start()
+        """Begin to watch the log."""
         self._watcher.start()
 
-    def stop(self, grace_s: float, clock: Clock) -> list[str]:
+    def add(self, reader: CellReader) -> None:
+        """Begin to deliver to a cell."""
+        cell = CellThread(reader, self._clock, self._report)
+        self.cells = {**self.cells, reader.cell.name: cell}  # other threads iterate the old one
+        cell.thread.start()
+
+    def stop(self, grace_s: float) -> list[str]:
         """End all threads; returns the cells whose thread did not end within the grace."""
         self._stopped.set()
         for cell in self.cells.values():
             cell.stop()
-        deadline_s = clock.monotonic_s() + grace_s
+        deadline_s = self._clock.monotonic_s() + grace_s
         late = []
         for name, cell in self.cells.items():
-            cell.thread.join(max(deadline_s - clock.monotonic_s(), 0.0))
+            cell.thread.join(max(deadline_s - self._clock.monotonic_s(), 0.0))
             if cell.thread.is_alive():
                 late.append(name)
             else:
@@ -179,15 +180,17 @@ class Deliveries:
             state, detail = cell.condition
             reader = cell.reader.state()
             found.append(
-                CellCondition(name, state, detail, reader.waiting, reader.held, reader.delivered)
+                CellCondition(
+                    name,
+                    state,
+                    detail,
+                    reader.waiting,
+                    reader.held,
+                    reader.delivered,
+                    reader.oldest_waiting_s,
+                )
             )
         return found
-
-    def durable_position(self, partition: int) -> int:
-        """Up to here every cell has dealt with the partition: what retention may rely on."""
-        return min(
-            (cell.reader.durable_position(partition) for cell in self.cells.values()), default=0
-        )
 
     def _watch(self) -> None:
         """Wake the cells when the log has grown. The log's disk may hang too: then nothing
