@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.machine import descend, read_filesystem
@@ -129,18 +130,21 @@ class Daemon:
 
 
 def end_processes(pids: Iterable[int], grace_s: float = 2.0) -> None:
-    """Wait shortly for the given processes to end and kill those that do not."""
-    left = set(pids)
-    limit = time.monotonic() + grace_s
-    while left and time.monotonic() < limit:
-        left = {pid for pid in left if _is_alive(pid)}
-        if left:
-            time.sleep(POLL_INTERVAL_S)
+    """Wait shortly for the given processes to end, kill those that do not, and see them gone."""
+    left = _await_gone(set(pids), grace_s)
     for pid in left:
-        try:
+        with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+    _await_gone(left, STOP_TIMEOUT_S)
+
+
+def _await_gone(pids: set[int], timeout_s: float) -> set[int]:
+    limit = time.monotonic() + timeout_s
+    left = {pid for pid in pids if _is_alive(pid)}
+    while left and time.monotonic() < limit:
+        time.sleep(POLL_INTERVAL_S)
+        left = {pid for pid in left if _is_alive(pid)}
+    return left
 
 
 def _is_alive(pid: int) -> bool:
