@@ -17,6 +17,9 @@ ADDRESSES_MAX: Final = 10_000
 LIST_BYTES_MAX: Final = 1024 * 1024
 """How much of one list is read."""
 
+TOKENS_MAX: Final = 50_000
+"""Words, marks, gaps and comments read one by one; ordinary addresses do not count."""
+
 
 class ListedAddress(NamedTuple):
     """One member of an address list, in the four fields of RFC 3501 section 7.4.2.
@@ -79,11 +82,12 @@ def parse_list(value: bytes, addresses_max: int = ADDRESSES_MAX) -> list[ListedA
 class _Reader:
     """Reads the members of a list that `SIMPLE` does not match, one at a time."""
 
-    __slots__ = ("comment", "found", "in_group", "position", "value")
+    __slots__ = ("comment", "found", "in_group", "position", "tokens_left", "value")
 
     def __init__(self, value: bytes) -> None:
         self.value = value
         self.position = 0
+        self.tokens_left = TOKENS_MAX
         self.found: list[ListedAddress] = []
         self.in_group = False
         self.comment: bytes | None = None
@@ -93,6 +97,10 @@ class _Reader:
         value = self.value
         apart = False
         while self.position < len(value):
+            self.tokens_left -= 1
+            if self.tokens_left < 0:
+                self.position = len(value)
+                break
             match = _TOKEN.match(value, self.position)
             assert match is not None
             space, quoted, literal, atom, mark = match.groups()

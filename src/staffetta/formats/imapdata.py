@@ -17,8 +17,8 @@ from staffetta.formats.mime import KnownFields, Parameters, Part
 QUOTED_BYTES_MAX: Final = 1_000
 """A longer string goes as a literal, because clients bound the length of a line."""
 
-ENVELOPES_BYTES_MAX: Final = 4 * 1024 * 1024
-"""Headers read again for the envelopes of nested messages; later ones are all NIL."""
+ENVELOPES_BYTES_MAX: Final = 256 * 1024
+"""Field values that go into the envelopes of nested messages; later ones are all NIL."""
 
 MISSING_MAILBOX: Final = b'"MISSING_MAILBOX"'
 MISSING_DOMAIN: Final = b'"MISSING_DOMAIN"'
@@ -55,12 +55,9 @@ def format_envelope(fields: KnownFields) -> bytes:
 
     Of repeated fields the last counts, but addresses add up: hiding one is the worse lie.
     """
-    values: dict[bytes, bytes] = {}
-    for name, value in fields:
-        name = name.lower()
-        if name in _ADDRESS_FIELDS and name in values:
-            value = values[name] + b"," + value
-        values[name] = value
+    values = {name.lower(): value for name, value in fields}
+    if len(values) < len(fields):
+        values |= _join_repeated(fields)
     get = values.get
     sender_default = _format_addresses(get(b"from"))
     return b"(%b %b %b %b %b %b %b %b %b %b)" % (
@@ -79,6 +76,16 @@ def format_envelope(fields: KnownFields) -> bytes:
 
 
 _ADDRESS_FIELDS: Final = frozenset((b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc"))
+
+
+def _join_repeated(fields: KnownFields) -> dict[bytes, bytes]:
+    """Return the address fields, each with the values of all its repetitions."""
+    lists: dict[bytes, list[bytes]] = {}
+    for name, value in fields:
+        name = name.lower()
+        if name in _ADDRESS_FIELDS:
+            lists.setdefault(name, []).append(value)
+    return {name: b",".join(values) for name, values in lists.items()}
 
 
 def _format_text(value: bytes | None) -> bytes:
@@ -190,11 +197,11 @@ class _StructureWriter:
 
     def format_envelope(self, message: Part) -> bytes:
         """Return the envelope of a nested message."""
-        size_bytes = message.body_start - message.header_start
-        self.envelope_bytes_left -= size_bytes
+        fields = select_known(self.data, message.header_start, message.body_start)
+        self.envelope_bytes_left -= sum([len(value) for _, value in fields])
         if self.envelope_bytes_left < 0:
             return _EMPTY_ENVELOPE
-        return envelope(self.data, message)
+        return format_envelope(fields)
 
 
 def _format_params(params: Parameters) -> bytes:

@@ -24,11 +24,14 @@ from staffetta.formats.lexical import drop_backslashes, drop_comments
 DEPTH_MAX: Final = 100
 """Levels of multipart and message/rfc822 inside each other; deeper ones are opaque leaves."""
 
-PARTS_MAX: Final = 10_000
+PARTS_MAX: Final = 5_000
 """Parts of one message; the last one takes in whatever follows."""
 
 PARAMETERS_MAX: Final = 100
 """Parameters kept of one Content-Type or Content-Disposition."""
+
+PARAMETERS_OF_MESSAGE_MAX: Final = 20_000
+"""Parameters kept of all parts of one message."""
 
 FIELD_BYTES_MAX: Final = 1024 * 1024
 """How much of one Content- field is looked at."""
@@ -42,8 +45,9 @@ BOUNDARY_BYTES_MAX: Final = 2_000
 BOUNDARY_CANDIDATES_MAX: Final = 200_000
 """Places in one message that look like a delimiter; behind them none is recognised."""
 
-SEARCH_BYTES_MAX: Final = 1024 * 1024 * 1024
-"""Bytes searched for boundaries and line ends, all levels of nesting together."""
+SEARCH_BYTES_MAX: Final = 384 * 1024 * 1024
+"""Bytes searched for boundaries, all levels of nesting together; an honest message of 50 MB
+with its attachments at the first level takes a fifth of it."""
 
 Parameters = tuple[tuple[bytes, bytes], ...]
 """Pairs of lower-case name and value, in order; RFC 2231 continuations are joined, undecoded."""
@@ -124,6 +128,7 @@ class _Scanner:
         "candidates_left",
         "data",
         "header_bytes_left",
+        "params_left",
         "parts_left",
         "search_bytes_left",
     )
@@ -134,6 +139,7 @@ class _Scanner:
         self.candidates_left = BOUNDARY_CANDIDATES_MAX
         self.search_bytes_left = SEARCH_BYTES_MAX
         self.header_bytes_left = HEADERS_BYTES_MAX
+        self.params_left = PARAMETERS_OF_MESSAGE_MAX
 
     def read_header(self, start: int, end: int) -> tuple[int, KnownFields]:
         """Return where the body of the part in `data[start:end]` starts, and its known fields."""
@@ -158,12 +164,15 @@ class _Scanner:
         if content_type is None:
             media, subtype, params = default
         else:
-            media, subtype, params = parse_content_type(content_type)
+            media, subtype, params = parse_content_type(
+                content_type, self.take_params(content_type)
+            )
         encoding = values.get(b"content-transfer-encoding")
         disposition = values.get(b"content-disposition")
-        kind, disposition_params = (
-            (None, ()) if disposition is None else parse_disposition(disposition)
-        )
+        kind: bytes | None = None
+        disposition_params: Parameters = ()
+        if disposition is not None:
+            kind, disposition_params = parse_disposition(disposition, self.take_params(disposition))
         lines = 0
         children: tuple[Part, ...] = ()
         message: Part | None = None
@@ -197,6 +206,12 @@ class _Scanner:
             children,
             message,
         )
+
+    def take_params(self, value: bytes) -> int:
+        """Return how many parameters of the raw field `value` may be read."""
+        count_max = min(PARAMETERS_MAX, self.params_left)
+        self.params_left = max(0, self.params_left - value.count(b";"))
+        return count_max
 
     def take(self, size_bytes: int) -> bool:
         """Take `size_bytes` from the search budget; False when it was not enough."""
@@ -278,7 +293,9 @@ class _Scanner:
         return lines + data.count(b"\n", position, part.body_end)
 
 
-def parse_content_type(value: bytes) -> tuple[bytes, bytes, Parameters]:
+def parse_content_type(
+    value: bytes, params_max: int = PARAMETERS_MAX
+) -> tuple[bytes, bytes, Parameters]:
     """Return type, subtype and parameters of a raw Content-Type value.
 
     RFC 2045 section 5.2: what cannot be read as one is text/plain.
@@ -287,16 +304,18 @@ def parse_content_type(value: bytes) -> tuple[bytes, bytes, Parameters]:
     match = _TYPE.match(value)
     if match is None:
         return _TEXT
-    return match[1].lower(), match[2].lower(), _parse_params(value, match.end())
+    return match[1].lower(), match[2].lower(), _parse_params(value, match.end(), params_max)
 
 
-def parse_disposition(value: bytes) -> tuple[bytes | None, Parameters]:
+def parse_disposition(
+    value: bytes, params_max: int = PARAMETERS_MAX
+) -> tuple[bytes | None, Parameters]:
     """Return the disposition and its parameters of a raw Content-Disposition value (RFC 2183)."""
     value = drop_comments(value[:FIELD_BYTES_MAX])
     match = _WORD.match(value)
     if match is None:
         return None, ()
-    return match[1].lower(), _parse_params(value, match.end())
+    return match[1].lower(), _parse_params(value, match.end(), params_max)
 
 
 def parse_encoding(value: bytes) -> bytes:
@@ -317,12 +336,12 @@ def _unfold_or_none(value: bytes | None) -> bytes | None:
     return None if value is None else unfold(value)
 
 
-def _parse_params(value: bytes, start: int) -> Parameters:
+def _parse_params(value: bytes, start: int, params_max: int) -> Parameters:
     if value.find(b"=", start) < 0:
         return ()
     params: list[tuple[bytes, bytes]] = []
     continued = False
-    for match in islice(_PARAMETER.finditer(value, start), PARAMETERS_MAX):
+    for match in islice(_PARAMETER.finditer(value, start), params_max):
         name, quoted, plain = match.groups()
         name = name.lower()
         if quoted is not None:

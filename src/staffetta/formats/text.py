@@ -24,6 +24,9 @@ BODY_TEXT_CHARS_MAX: Final = 2 * 1024 * 1024
 ENCODED_BYTES_MAX: Final = 4 * 1024 * 1024
 """Stored bytes read of one text part."""
 
+FOLDED_AT_ONCE_CHARS: Final = 512
+"""Decomposition takes quadratic time over a long run of marks, so it gets short pieces."""
+
 # The blocks of marks that writers put on or leave off: Latin, Greek and Cyrillic accents,
 # Hebrew and Arabic points. Marks that make another letter (Indic, kana) stay.
 _MARKS: Final = re.compile(
@@ -51,11 +54,14 @@ def fold(text: str) -> str:
     """
     if text.isascii():
         return text.lower()
-    return _fold_once(_fold_once(text))
+    pieces = range(0, len(text), FOLDED_AT_ONCE_CHARS)
+    return "".join([_fold_piece(text[start : start + FOLDED_AT_ONCE_CHARS]) for start in pieces])
 
 
-def _fold_once(text: str) -> str:
-    return _MARKS.sub("", unicodedata.normalize("NFKD", text)).casefold()
+def _fold_piece(text: str) -> str:
+    # Marks go before decomposition, which sorts them, and after, which splits more of them off.
+    text = unicodedata.normalize("NFKD", _MARKS.sub("", text))
+    return _MARKS.sub("", text).casefold()
 
 
 def strip_html(text: str) -> str:
@@ -72,16 +78,16 @@ def searchable(data: bytes, root: Part) -> tuple[str, str]:
     The body is that of all text parts, and the headers of the messages within. Both are bounded
     by the limits of this module; what lies behind them is not found.
     """
-    header = fold(decode_header(data, root)[:HEADER_TEXT_CHARS_MAX])
+    header = fold(decode_header(data, root))[:HEADER_TEXT_CHARS_MAX]
     pieces = []
     chars_left = BODY_TEXT_CHARS_MAX
     for text in _list_texts(data, root):
-        text = text[:chars_left]
+        text = fold(text[:chars_left])[:chars_left]
         pieces.append(text)
         chars_left -= len(text)
         if chars_left <= 0:
             break
-    return header, fold("\n".join(pieces))
+    return header, "\n".join(pieces)
 
 
 def decode_header(data: bytes, message: Part) -> str:
