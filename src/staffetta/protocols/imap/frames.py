@@ -315,6 +315,8 @@ class ImapReceiver:
     def _refuse_size(self, size_bytes: int, is_message: bool) -> FrameError | None:
         limits = self._limits
         if is_message:
+            if size_bytes and not limits.append_bytes_max:
+                return self._error_now("Messages are not taken in this state")
             if size_bytes > limits.append_bytes_max:
                 return self._error_now("Message is too large", TOOBIG, "NO")
         elif size_bytes > limits.literal_bytes_max:

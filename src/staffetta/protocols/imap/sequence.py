@@ -28,6 +28,7 @@ NUMBER_MAX = 0xFFFFFFFF
 _Value = TypeVar("_Value")
 
 _SINGLE = re.compile(rb"([1-9][0-9]{0,9}|\*)(?::([1-9][0-9]{0,9}|\*))?")
+_RANGE = re.compile(rb"([0-9]+)(?::([0-9]+))?")
 _SET = re.compile(
     rb"(?:[1-9][0-9]{0,9}|\*)(?::(?:[1-9][0-9]{0,9}|\*))?"
     rb"(?:,(?:[1-9][0-9]{0,9}|\*)(?::(?:[1-9][0-9]{0,9}|\*))?)*"
@@ -54,10 +55,11 @@ class SequenceSet:
             raise ValueError("number over 32 bits")
         if _SET.fullmatch(text) is None:
             raise ValueError("not a sequence set")
-        ranges = tuple(map(_parse_range, text.replace(b"*", b"0").split(b",")))
+        ends = _RANGE.findall(text.replace(b"*", b"0"))
+        ranges = [(int(low), int(high)) if high else (int(low), int(low)) for low, high in ends]
         if max(map(max, ranges)) > NUMBER_MAX:
             raise ValueError("number over 32 bits")
-        return cls(ranges)
+        return cls(tuple(ranges))
 
     @property
     def has_star(self) -> bool:
@@ -75,11 +77,8 @@ class SequenceSet:
         `largest` is the highest number in use (0 in an empty mailbox). Numbers beyond it stay in:
         a UID that is not there is no error, the caller's look-up will not find it.
         """
-        spans = []
-        for low, high in self.ranges:
-            low, high = low or largest, high or largest
-            spans.append((low, high) if low <= high else (high, low))
-        return _merge_spans(spans)
+        spans = [(low or largest, high or largest) for low, high in self.ranges]
+        return _merge_spans([span if span[0] <= span[1] else span[::-1] for span in spans])
 
     def locate_uids(self, uids: Sequence[int]) -> list[range]:
         """Where the set's UIDs are in the ascending `uids`."""
@@ -191,11 +190,6 @@ def _find_run_end(numbers: Sequence[int], start: int, count: int) -> int:
         else:
             outside = middle
     return outside
-
-
-def _parse_range(text: bytes) -> tuple[int, int]:
-    low, colon, high = text.partition(b":")
-    return (int(low), int(high)) if colon else (int(low), int(low))
 
 
 def _merge_spans(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:

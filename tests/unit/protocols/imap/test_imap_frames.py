@@ -244,6 +244,13 @@ def test_strangers_get_less() -> None:
     assert isinstance(frame(octets, limits_after_login(0))[0], CommandFrame)
 
 
+def test_strangers_cannot_append() -> None:
+    assert frame(b"a APPEND INBOX {5}\r\nb NOOP\r\n", BEFORE_LOGIN) == [
+        FrameError(b"a", "Messages are not taken in this state"),
+        CommandFrame(b"b NOOP"),
+    ]
+
+
 def test_limits_can_be_changed_between_commands() -> None:
     receiver = ImapReceiver(BEFORE_LOGIN)
     receiver.receive(b"a LOGIN me pw\r\nb APPEND x {70000}\r\n")

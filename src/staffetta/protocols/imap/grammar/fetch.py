@@ -12,10 +12,10 @@ from staffetta.protocols.imap.tokens import NUMBER64_MAX, Scanner, SyntaxFault
 SECTION_DEPTH_MAX = 128
 """Part numbers in one section."""
 
-_NAME = re.compile(rb"[A-Za-z0-9.]+")
-_SECTION = re.compile(
-    rb"\[([1-9][0-9]{0,8}(?:\.[1-9][0-9]{0,8})*)?"
-    rb"(\.?)(HEADER\.FIELDS\.NOT|HEADER\.FIELDS|HEADER|TEXT|MIME)?",
+_ATTRIBUTE = re.compile(
+    rb"BODY(?P<peek>\.PEEK)?\[(?P<part>[1-9][0-9]{0,8}(?:\.[1-9][0-9]{0,8})*)?"
+    rb"(?P<dot>\.?)(?P<text>HEADER\.FIELDS\.NOT|HEADER\.FIELDS|HEADER|TEXT|MIME)?"
+    rb"|(?P<name>[A-Z0-9.]+)",
     re.IGNORECASE,
 )
 _PARTIAL = re.compile(rb"<([0-9]{1,10})\.([1-9][0-9]{0,9})>")
@@ -78,13 +78,14 @@ def _parse_attributes(
 def _parse_attribute(
     scanner: Scanner, items: set[FetchItem], sections: dict[BodySection, None]
 ) -> None:
-    name = scanner.take_matching(_NAME, "Item of FETCH expected")[0].upper()
-    if scanner.peek() == b"[":
-        if name not in (b"BODY", b"BODY.PEEK"):
-            raise SyntaxFault("No such item of FETCH")
-        sections[_parse_section(scanner, peek=name == b"BODY.PEEK")] = None
+    peek, part, dot, text, name = scanner.take_matching(
+        _ATTRIBUTE, "Item of FETCH expected"
+    ).groups()
+    if name is not None:
+        _add_named(name.upper(), items, sections)
     else:
-        _add_named(name, items, sections)
+        section = _parse_section(scanner, part or b"", dot, (text or b"").upper(), peek is not None)
+        sections[section] = None
 
 
 def _add_named(name: bytes, items: set[FetchItem], sections: dict[BodySection, None]) -> None:
@@ -96,25 +97,22 @@ def _add_named(name: bytes, items: set[FetchItem], sections: dict[BodySection, N
         raise SyntaxFault("No such item of FETCH")
 
 
-def _parse_section(scanner: Scanner, *, peek: bool) -> BodySection:
-    part_text, dot, word = scanner.take_matching(_SECTION, "Section expected").groups()
+def _parse_section(
+    scanner: Scanner, part_text: bytes, dot: bytes, word: bytes, peek: bool
+) -> BodySection:
+    """The rest of a section; the scanner is behind its `word`."""
+    text = _SECTION_TEXTS[word]
     part = tuple(map(int, part_text.split(b"."))) if part_text else ()
-    text = _SECTION_TEXTS[word.upper()] if word else SectionText.ALL
     if bool(dot) != bool(part and word) or (text is SectionText.MIME and not part):
         raise SyntaxFault("No such section")
     if len(part) > SECTION_DEPTH_MAX:
         raise SyntaxFault("Section is nested too deeply")
     fields: tuple[bytes, ...] = ()
-    label = b"BODY[%b%b%b" % (part_text or b"", dot, text.value)
-    if text in (SectionText.HEADER_FIELDS, SectionText.HEADER_FIELDS_NOT):
+    label = b"BODY[%b%b%b" % (part_text, dot, word)
+    if text is SectionText.HEADER_FIELDS or text is SectionText.HEADER_FIELDS_NOT:
         scanner.take_space()
-        plain = scanner.take_plain_list()
-        if plain is not None:
-            fields = tuple(plain)
-            label += b" (%b)" % b" ".join(fields)
-        else:
-            fields = tuple(scanner.take_list(scanner.take_astring, may_be_empty=False))
-            label += b" (%b)" % b" ".join(map(format_astring, fields))
+        fields, written = _parse_fields(scanner)
+        label += b" (%b)" % written
     scanner.take(b"]")
     label += b"]"
     partial: tuple[int, int] | None = None
@@ -124,6 +122,15 @@ def _parse_section(scanner: Scanner, *, peek: bool) -> BodySection:
         # Only the first octet is repeated in the answer (RFC 3501 §7.4.2).
         label += b"<%d>" % partial[0]
     return BodySection(label, part, text, fields, partial, peek)
+
+
+def _parse_fields(scanner: Scanner) -> tuple[tuple[bytes, ...], bytes]:
+    """The header names, and the same as they are written in the answer."""
+    plain = scanner.take_plain_list()
+    if plain is not None:
+        return tuple(plain), b" ".join(plain)
+    fields = scanner.take_list(scanner.take_astring, may_be_empty=False)
+    return tuple(fields), b" ".join(map(format_astring, fields))
 
 
 def _parse_modifiers(scanner: Scanner) -> tuple[int | None, bool]:
