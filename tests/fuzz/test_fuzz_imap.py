@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+
 from tests.fuzz.fuzz_imap import CORPUS, check_session, damage, read_corpus
 
 

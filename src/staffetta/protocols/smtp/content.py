@@ -21,10 +21,6 @@ _END_OF_DATA = b"\r\n.\r\n"
 _DOTTED_LINE = b"\r\n."
 _CRLF = b"\r\n"
 
-# Deleting these from a text leaves what decides whether its line ends are sound.
-_NO_CR_LF = bytes(octet for octet in range(256) if octet not in b"\r\n")
-_NO_CR_LF_NUL = bytes(octet for octet in range(256) if octet not in b"\r\n\0")
-
 
 class Flaw(IntEnum):
     """Why a text is refused; of several flaws the smallest is told, wherever it stood."""
@@ -80,8 +76,7 @@ def take_small_text(buffer: LineBuffer, bytes_max: int, *, nul_refused: bool) ->
         text = held[at : end + 2].replace(_DOTTED_LINE, _CRLF)[2:]
     if len(text) > bytes_max:
         return None
-    line_ends = text.translate(None, _NO_CR_LF_NUL if nul_refused else _NO_CR_LF)
-    if line_ends.count(_CRLF) * 2 != len(line_ends):
+    if _has_bare_newline(text) or (nul_refused and b"\0" in text):
         return None
     buffer.at = end + 5
     return text
@@ -188,10 +183,10 @@ class TextReader:
         self.size_bytes += len(text)
         if self.size_bytes > self._size_bytes_max:
             self._note(Flaw.TOO_BIG)
-        line_ends = text.translate(None, _NO_CR_LF_NUL if self._nul_refused else _NO_CR_LF)
-        if line_ends.count(_CRLF) * 2 != len(line_ends):
-            lone = line_ends.replace(_CRLF, b"")
-            self._note(Flaw.BARE_NEWLINE if lone.strip(b"\0") else Flaw.NUL)
+        if _has_bare_newline(text):
+            self._note(Flaw.BARE_NEWLINE)
+        if self._nul_refused and b"\0" in text:
+            self._note(Flaw.NUL)
         self._measure_lines(text)
         if self._header_open:
             self._measure_header(text)
@@ -248,3 +243,12 @@ def _undecided_bytes(held: bytes, at: int) -> int:
         if held.endswith(_END_OF_DATA[:length], at):
             return length
     return 0
+
+
+def _has_bare_newline(text: bytes) -> bool:
+    """Whether there is a CR or an LF that is not half of a CRLF (RFC 5321 §2.3.8).
+
+    Taking the lines apart and searching what is left is the fastest of the ways measured.
+    """
+    lines = b"".join(text.split(_CRLF))
+    return b"\n" in lines or b"\r" in lines
