@@ -100,11 +100,12 @@ class TableFile:
         self._open_writer: Database | None = None
         try:
             self._open()
+            self.condition()
+            self.catalogue()
         except VolumeFault as fault:
             if fault.mode is not FaultMode.CORRUPT:
                 raise
-            self._remove()
-            self._open()
+            self.start_over()
 
     def find(self, address: str) -> tuple[Any, ...] | None:
         """(targets as JSON or "", and the mailbox's columns or Nones) of a folded address."""

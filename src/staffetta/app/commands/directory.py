@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from staffetta.app.texts import Texts
     from staffetta.directory.store import Directory
 
+DRAWN_ROWS_MAX = 500  # longer tables are printed without being drawn
 _UNITS = "KMGTP"
 _SIZE = re.compile(r"(\d+)\s*(?:([KMGTP])(?:I?B)?|B)?", re.IGNORECASE)
 
@@ -61,24 +62,36 @@ def print_table(
 ) -> None:
     """A table for people; `columns` are keys of the texts without `column.`."""
     from rich import box
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(texts(f"column.{column}"), overflow="fold")
-    for row in rows:
-        table.add_row(*(str(value) for value in row))
+    heads = [texts(f"column.{column}") for column in columns]
+    lines = [tuple(map(str, row)) for row in rows]
+    if len(lines) > DRAWN_ROWS_MAX:
+        _print_plainly(heads, lines)
+        return
+    table = Table(*heads, box=box.SIMPLE_HEAD, pad_edge=False)
+    for line in lines:
+        table.add_row(*map(escape, line))
     console.print(table)
+
+
+def _print_plainly(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    # Drawing measures every cell several times: a minute for a hundred thousand rows.
+    widths = [max(map(len, column)) for column in zip(heads, *lines, strict=True)]
+    for line in (heads, *lines):
+        click.echo("  ".join(map(str.ljust, line, widths)).rstrip())
 
 
 def print_fields(console: Console, texts: Texts, fields: Iterable[tuple[str, object]]) -> None:
     """One record for people, a line for each field that is not empty."""
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
     for key, value in fields:
         if value != "":
-            table.add_row(texts(f"column.{key}"), str(value))
+            table.add_row(texts(f"column.{key}"), escape(str(value)))
     console.print(table)
 
 
