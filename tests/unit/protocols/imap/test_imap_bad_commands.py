@@ -175,6 +175,7 @@ def test_right_syntax_for_what_cannot_be_is_no(line: bytes, code: bytes) -> None
 def test_the_deepest_search_allowed_passes() -> None:
     assert isinstance(parse(b"a SEARCH " + b"NOT " * SEARCH_DEPTH_MAX + b"SEEN"), Search)
     assert isinstance(parse(b"a SEARCH " + b"OR SEEN " * 1000 + b"SEEN"), Search)
+    assert isinstance(parse(b"a SEARCH" + b" NOT (SEEN)" * 500), Search)
 
 
 def test_literals_that_do_not_fit() -> None:

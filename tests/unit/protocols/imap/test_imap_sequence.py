@@ -104,6 +104,10 @@ def test_numbers_are_written_compactly() -> None:
     assert format_numbers([4]) == b"4"
     assert format_numbers([1, 2, 3, 4, 5, 7]) == b"1:5,7"
     assert format_numbers([1, 3, 5, 6]) == b"1,3,5:6"
+    for length in range(2, 70):
+        run = list(range(5, 5 + length))
+        assert format_numbers(run) == b"5:%d" % run[-1]
+        assert format_numbers([1, *run, 99]) == b"1,5:%d,99" % run[-1]
     assert format_numbers(array("I", chain(range(10, 5000), range(6000, 6003)))) == (
         b"10:4999,6000:6002"
     )
