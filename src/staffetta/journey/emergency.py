@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
+from email.utils import getaddresses
 
 from staffetta.formats.encoded import decode_words
 from staffetta.formats.headers import find_body, find_values, unfold
 from staffetta.journey.states import Journey, State
 from staffetta.journey.trace import trace_receipt
-from staffetta.log.facts import Accepted, Acted, Kind
-from staffetta.log.port import Entry, LogReader, LogWriter, NewEntry
+from staffetta.log.facts import Acted, Kind
+from staffetta.log.port import Entry, LogReader, NewEntry
 from staffetta.log.receipts import RECEIPT_BYTES, ReceiptMint
 from staffetta.runtime.clock import Clock
 
@@ -194,37 +195,28 @@ def _first(header: bytes, name: bytes) -> str:
 
 
 class EmergencyActions:
-    """Writes what owners do into the log; one access process's partition. Blocks."""
+    """Makes entries of what owners do; they go into the log of the process that serves them."""
 
-    def __init__(self, writer: LogWriter, mint: ReceiptMint, clock: Clock) -> None:
-        self._writer = writer
+    def __init__(self, mint: ReceiptMint, clock: Clock) -> None:
         self._mint = mint
         self._clock = clock
 
-    def act(self, mailbox: int, verb: str, receipts: Sequence[bytes], folder: str = "") -> bytes:
-        """Record an action that `EmergencyInbox.check` allows; durable on return.
-
-        Returns the action's id. Raises `LogFull`, `LogBroken`.
-        """
+    def acted(
+        self, mailbox: int, verb: str, receipts: Sequence[bytes], folder: str = ""
+    ) -> NewEntry:
+        """An action that `EmergencyInbox.check` allows. The entry's receipt is its own id."""
         now_us = self._clock.now_us()
         action = self._mint.make(now_us)
         fact = Acted(action, mailbox, verb, tuple(receipts), folder)
-        self._writer.append([NewEntry(now_us, action, fact, None, (mailbox,))])
-        return action
+        return NewEntry(now_us, action, fact, None, (mailbox,))
 
-    def sent(self, mailbox: int, original: bytes, content: bytes) -> bytes:
-        """Record that a reply was sent: its copy for Sent, and the original as answered."""
+    def sent(self, mailbox: int, original: bytes, content: bytes) -> list[NewEntry]:
+        """A reply was sent: its copy for Sent, and the original is answered."""
         now_us = self._clock.now_us()
-        action, answered = self._mint.make(now_us), self._mint.make(now_us)
-        copy = Acted(action, mailbox, "sent", (original,))
-        mark = Acted(answered, mailbox, "answered", (original,))
-        self._writer.append(
-            [
-                NewEntry(now_us, action, copy, content, (mailbox,)),
-                NewEntry(now_us, answered, mark, None, (mailbox,)),
-            ]
-        )
-        return action
+        action = self._mint.make(now_us)
+        fact = Acted(action, mailbox, "sent", (original,))
+        copy = NewEntry(now_us, action, fact, content, (mailbox,))
+        return [copy, self.acted(mailbox, "answered", (original,))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,18 +257,9 @@ def compose_reply(original: bytes, sender: str, text: str, message_id: str, at_u
 
 
 def _reply_address(header: bytes) -> str:
-    # Imported here: only a reply needs the whole grammar of address lists.
-    from email.utils import getaddresses
-
     for name in (b"reply-to", b"from"):
         values = [decode_words(unfold(value)) for value in find_values(header, name)]
         for _, address in getaddresses(values):
             if "@" in address:
                 return address
     raise BadAction("this message names nobody to reply to")
-
-
-def is_for(entry: Entry, mailbox: int) -> bool:
-    """Was the entry accepted for that mailbox?"""
-    fact = entry.fact
-    return isinstance(fact, Accepted) and any(r.mailbox == mailbox for r in fact.recipients)
