@@ -27,18 +27,24 @@ def run_service(
     config: Config,
     load: Callable[[], Config],
     ready: Callable[[Sequence[Listening], float], None],
+    before: Callable[[Config], None],
 ) -> None:
     """Run the service in the foreground until SIGTERM or SIGINT.
 
     `load` reads the configuration again on SIGHUP; `ready` gets what listens, and the seconds
-    it took. Raises `FileLocked`, `PortTaken`, `PortRefused`, `OSError` before anything runs.
+    it took; `before` is called once the data directory and the ports are ours. Raises
+    `FileLocked`, `PortTaken`, `PortRefused`, `OSError` before anything runs.
     """
     clock = SystemClock()
     begun_s = clock.monotonic_s()
     for module in PRELOADED:
         importlib.import_module(module)
     Path(config.data_directory).mkdir(parents=True, exist_ok=True)
-    ensure_certificate(config, host_name(config), clock)
+
+    def prepare() -> None:
+        ensure_certificate(config, host_name(config), clock)
+        before(config)
+
     lines = DirectLines(log_file(config))
     Supervisor(
         config=config,
@@ -48,4 +54,4 @@ def run_service(
         run_role=run_role,
         ready=lambda listeners: ready(listeners, clock.monotonic_s() - begun_s),
         reopen=lines.reopen,
-    ).run()
+    ).run(prepare)

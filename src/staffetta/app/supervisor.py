@@ -12,6 +12,7 @@ import contextlib
 import selectors
 import signal
 import socket
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,8 +140,8 @@ class Supervisor:
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     _signals: processes.SignalPipe | None = None
 
-    def run(self) -> None:
-        """Run until told to stop.
+    def run(self, prepare: Callable[[], None]) -> None:
+        """Run until told to stop. `prepare` is called before the first process is started.
 
         Raises `FileLocked`, `PortTaken`, `PortRefused` or `OSError` before anything is started.
         """
@@ -151,6 +152,7 @@ class Supervisor:
         for role in self.config.roles.run:
             for index, sockets in enumerate(bind_role(self.config, role)):
                 self.children.append(Child(role, index, sockets))
+        prepare()
         self._write_config()
         _remove_stale_sockets(run)
         self._control = bind_unix(run / SUPERVISOR_SOCKET)
@@ -182,7 +184,10 @@ class Supervisor:
             if self.stopping and self._all_gone(now_s):
                 return
             for key, _ in self._selector.select(self._wait_s(now_s)):
-                key.data()
+                try:
+                    key.data()
+                except Exception as error:  # a bug must not take the service down with it
+                    self.logger.error("bug", reason="".join(traceback.format_exception(error)))
 
     def _wait_s(self, now_s: float) -> float | None:
         if self.stopping:
@@ -198,8 +203,15 @@ class Supervisor:
     def _start(self, child: Child, now_s: float) -> None:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        child.pid = processes.fork(lambda: self._become(child, theirs))
-        theirs.close()
+        try:
+            child.pid = processes.fork(lambda: self._become(child, theirs))
+        except OSError as error:  # no memory, too many processes: temporary
+            ours.close()
+            child.start_at_s = now_s + DELAY_BEFORE_READY_S_MAX
+            self._enter(child, "waiting", str(error))
+            return
+        finally:
+            theirs.close()
         child.news = ours
         child.pending = b""
         child.started_s, child.ready_s = now_s, None
@@ -224,7 +236,8 @@ class Supervisor:
         return self.run_role(Assignment(child.role, child.index, self.config, child.sockets, news))
 
     def _on_news(self, child: Child) -> None:
-        assert child.news is not None
+        if child.news is None:  # it ended in the same breath
+            return
         try:
             received = child.news.recv(65_536)
         except OSError:

@@ -51,6 +51,36 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     ),
     "config.bad": ("{file}: {problems} problems", "{file}: {problems} problemi"),
     "config.written": ("{file} written", "{file} scritto"),
+    "demo.ready": (
+        "Staffetta runs, {seconds:.1f} s after the start. Ctrl-C ends it.",
+        "Staffetta è in funzione, {seconds:.1f} s dopo l'avvio. Ctrl-C lo ferma.",
+    ),
+    "demo.where": ("What listens where", "Che cosa ascolta dove"),
+    "demo.files": (
+        "  everything is kept in {data}; its log lines are in {data}/telemetry",
+        "  tutto si trova in {data}; le righe di diario sono in {data}/telemetry",
+    ),
+    "demo.who": (
+        "Who can sign in, all with the password {password}: address, plan, cell",
+        "Chi può entrare, tutti con la password {password}: indirizzo, piano, cella",
+    ),
+    "demo.things": (
+        "Three things to try, in another terminal",
+        "Tre cose da provare, in un altro terminale",
+    ),
+    "demo.send": (
+        "Send a message. The answer carries its receipt:",
+        "Mandare un messaggio. La risposta ne porta la ricevuta:",
+    ),
+    "demo.read": ("Read it by IMAP:", "Leggerlo con IMAP:"),
+    "demo.break": (
+        "Make {cell} hang, where the mailbox of {address} is; send again: it is accepted, and "
+        "read from the log. Mend the cell, and it is in the mailbox:",
+        "Bloccare {cell}, dove sta la casella di {address}; mandare ancora: è accettato, e si "
+        "legge dal registro. Riparare la cella, ed è nella casella:",
+    ),
+    "demo.end": ("Ctrl-C ends it; the data stay.", "Ctrl-C lo ferma; i dati restano."),
+    "demo.ended": ("Ended.", "Fermato."),
     "status.listeners": ("Listeners", "In ascolto"),
     "status.processes": ("Processes", "Processi"),
     "status.cells": ("Cells", "Celle"),

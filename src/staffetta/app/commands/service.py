@@ -68,21 +68,27 @@ def run_in_foreground(
     roles: tuple[str, ...] | None,
     ready: Callable[[Sequence[Listening], float], None],
     before: Callable[[Config], None] = lambda config: None,
+    amend: Callable[[Config], Config] = lambda config: config,
 ) -> None:
     """Run the service with these options; ends the run with the reason where it cannot start.
 
-    `before` is called with the configuration before anything is opened.
+    `before` is called with the configuration once the data directory is ours; `amend` may
+    change what was read.
     """
     from staffetta.app.config_file import ConfigRefused
     from staffetta.app.service import run_service
+    from staffetta.runtime.faults import VolumeFault
     from staffetta.runtime.net import PortRefused, PortTaken
     from staffetta.runtime.processes import FileLocked
 
     texts = call.texts
+
+    def load() -> Config:
+        return amend(load_for_serving(call, roles))
+
     try:
-        config = load_for_serving(call, roles)
-        before(config)
-        run_service(config, lambda: load_for_serving(call, roles), ready)
+        config = load()
+        run_service(config, load, ready, before)
     except ConfigRefused as refusal:
         call.fail("\n".join(str(problem) for problem in refusal.problems), code=2)
     except FileLocked as locked:
@@ -112,7 +118,7 @@ def run_in_foreground(
                 detail=refused.detail,
             )
         )
-    except OSError as error:
+    except (OSError, VolumeFault) as error:
         call.fail(str(error))
 
 
