@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from staffetta.app.directory_texts import DIRECTORY_TEXTS
+from staffetta.app.mail_texts import MAIL_TEXTS
 
 LANGUAGES = ("en", "it")
 
 TEXTS: Mapping[str, tuple[str, str]] = {
     **DIRECTORY_TEXTS,
+    **MAIL_TEXTS,
     "error": ("error", "errore"),
     "service.none": (
         "no service is running on {data}; start one with: staffetta serve --data {data}",

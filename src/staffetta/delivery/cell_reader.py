@@ -296,8 +296,9 @@ class CellReader:
                 case Overfull():
                     if not held_before:
                         self._hold([item], OVER_QUOTA)
-                case Damaged(detail):
-                    self._damaged(_ref(target), detail)
+                case Damaged(detail, incomplete):
+                    if not incomplete:
+                        self._damaged(_ref(target), detail)
                     if not held_before:
                         self._hold([item], MAILBOX_DAMAGED)
         return fresh

@@ -90,6 +90,18 @@ COMMANDS: tuple[Entry, ...] = (
             Entry("list", "people", "The plans.", "catalogue", "list_plans"),
         ),
     ),
+    Entry("journey", "mail", "What became of a message.", "journeys", "journey"),
+    Entry("sums", "mail", "Prove that every recipient has one fate.", "journeys", "sums"),
+    Entry("emergency", "mail", "A mailbox's mail from the log alone.", "emergency", "emergency"),
+    Entry(
+        "log",
+        "mail",
+        "The log: show entries, verify all of it.",
+        parts=(
+            Entry("show", "mail", "Print entries.", "logs", "show_log"),
+            Entry("verify", "mail", "Check every entry.", "logs", "verify_log"),
+        ),
+    ),
     Entry(
         "cell",
         "faults",

@@ -265,10 +265,15 @@ def add_cell(call: Invocation, name: str, mailboxes_max: int, closed: bool) -> N
     Its place on disk is `cells/NAME` in the data directory, or what the configuration's
     `[cells.NAME]` says.
     """
+    from staffetta.app.volumes import StorageVolumes
+    from staffetta.app.wiring import found_cells
+    from staffetta.runtime.entropy import SystemEntropy
+
     state = CellState.CLOSED if closed else CellState.OPEN
     cell = CellRecord(name, f"cells/{name}", mailboxes_max, state)
     with opened(call, begin=True) as directory:
         directory.catalogue.add(cell)
+        found_cells(StorageVolumes(call.load()), [name], SystemEntropy())
     call.answer(
         _cell_view(call, Occupancy(cell, 0)),
         lambda console: console.print(call.texts("cell.added", cell=name)),

@@ -67,6 +67,8 @@ def _with_lines_in_a_file(config: Config) -> Config:
 
 
 def _furnish(config: Config, prepared: _Demo) -> None:
+    from staffetta.app.volumes import StorageVolumes
+    from staffetta.app.wiring import found_cells
     from staffetta.directory.demo import furnish
     from staffetta.directory.passwords import HashParameters, PasswordHasher
     from staffetta.directory.store import open_directory
@@ -80,6 +82,7 @@ def _furnish(config: Config, prepared: _Demo) -> None:
     directory = open_directory(volume, SystemClock(), SystemEntropy())
     try:
         prepared.people = furnish(directory, lambda: hasher.make(PASSWORD))
+        found_cells(StorageVolumes(config), directory.catalogue.read().cells, SystemEntropy())
     finally:
         directory.close()
 

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from staffetta.app import wiring
-from staffetta.app.roles.contract import RoleContext
+from staffetta.app.roles.contract import Command, RoleContext
 from staffetta.directory.credentials import SignedIn, SignIn
 from staffetta.directory.recipients import Known, Recipients
 from staffetta.doors.web.emergency import NotKept, NotSendable, Page
 from staffetta.journey.accept import Acceptance, Answer, Safe, Transaction
-from staffetta.journey.emergency import EmergencyActions, EmergencyInbox, compose_reply
+from staffetta.journey.emergency import (
+    BadAction,
+    EmergencyActions,
+    EmergencyInbox,
+    NotYours,
+    compose_reply,
+)
 from staffetta.journey.repeats import Repeats
 from staffetta.journey.states import State
 from staffetta.log.commit import CommitResult, GroupCommit
 from staffetta.log.facts import Recipient
 from staffetta.log.port import LogDamaged, NewEntry
-from staffetta.log.receipts import ReceiptMint, to_text
+from staffetta.log.receipts import ReceiptMint, from_text, to_text
 from staffetta.runtime.faults import VolumeFault
 from staffetta.runtime.tasks import DeadlineMissed, Pool, PoolBusy, ThreadWorker
 
@@ -115,6 +121,36 @@ class Emergency:
         kept = await self._accept(transaction, reply.content, reply.message_id)
         await self._keep(self._actions.sent(target.mailbox, receipt, reply.content))
         return kept.receipt
+
+    def commands(self) -> dict[str, Command]:
+        """For the control socket: what an operator does on behalf of an owner who calls."""
+        return {"emergency-act": self._answer_act, "emergency-reply": self._answer_reply}
+
+    async def _answer_act(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        receipts = [from_text(str(text)) for text in request["receipts"]]
+        folder = str(request.get("folder", ""))
+        return await self._answer(
+            request, lambda owner: self.act(owner, str(request["verb"]), receipts, folder)
+        )
+
+    async def _answer_reply(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        receipt, text = from_text(str(request["receipt"])), str(request["text"])
+        return await self._answer(request, lambda owner: self.reply(owner, receipt, text))
+
+    async def _answer(
+        self, request: Mapping[str, Any], work: Callable[[SignedIn], Awaitable[str]]
+    ) -> Mapping[str, Any]:
+        target = self._recipients.by_mailbox(int(request["mailbox"]))
+        if target is None:
+            return {"refused": "there is no such mailbox"}
+        try:
+            return {"done": await work(SignedIn(target))}
+        except NotYours:
+            return {"refused": "there is no such message for this mailbox"}
+        except (BadAction, NotSendable) as error:
+            return {"refused": str(error)}
+        except NotKept:
+            return {"refused": "the log cannot keep it now; nothing was done"}
 
     async def _accept(self, transaction: Transaction, content: bytes, message_id: str) -> Safe:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
