@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -70,6 +70,13 @@ class AccessSettings:
     healthy_probe_interval_s: float = 10.0
 
 
+Changed = Callable[[str, CellState, str], None]
+"""Told of a cell, its new state and why."""
+
+Troubled = Callable[[MailboxRef, MailboxDamaged | MailboxIncomplete], None]
+"""Told of a mailbox that cannot be shown, and why."""
+
+
 class _Turn:
     """One operation on one mailbox: tells a job that never began from one that still runs."""
 
@@ -98,7 +105,7 @@ class _Turn:
 class CellAccess:
     """The way to the mailboxes of one cell. Lives on one event loop.
 
-    `changed` hears of every change of state, `damaged` of every mailbox that its file or its
+    `changed` hears of every change of state, `troubled` of every mailbox that its file or its
     rebuild keeps from being shown.
     """
 
@@ -106,10 +113,8 @@ class CellAccess:
         self,
         cell: Cell,
         settings: AccessSettings,
-        changed: Callable[[str, CellState, str], None] = lambda cell, state, detail: None,
-        damaged: Callable[[MailboxRef, MailboxDamaged | MailboxIncomplete], None] = (
-            lambda ref, error: None
-        ),
+        changed: Changed = lambda cell, state, detail: None,
+        troubled: Troubled = lambda ref, error: None,
     ) -> None:
         self.name = cell.name
         self.state = CellState.HEALTHY
@@ -119,7 +124,7 @@ class CellAccess:
         self._cell = cell
         self._settings = settings
         self._changed = changed
-        self._damaged = damaged
+        self._troubled = troubled
         self._pool = Pool(f"cell-{cell.name}", settings.threads_max, settings.waiting_max)
         self._probe_pool = Pool(f"probe-{cell.name}", PROBE_THREADS_MAX, PROBES_WAITING_MAX)
         self._mode: FaultMode | None = None
@@ -174,7 +179,7 @@ class CellAccess:
         except (VolumeFault, DeadlineMissed, PoolBusy) as fault:
             raise self._note_fault(fault, writes) from fault
         except (MailboxDamaged, MailboxIncomplete) as error:
-            self._damaged(ref, error)
+            self._troubled(ref, error)
             raise
         finally:
             if turn.give_up():
@@ -259,6 +264,42 @@ class CellAccess:
                 future.set_result(True)
                 return
         del self._turns[mailbox]
+
+
+class CellAccesses:
+    """The ways to all cells of a process, made and started when they are first needed."""
+
+    def __init__(
+        self,
+        open_cell: Callable[[str], Cell],
+        settings: AccessSettings,
+        changed: Changed = lambda cell, state, detail: None,
+        troubled: Troubled = lambda ref, error: None,
+    ) -> None:
+        """`open_cell` must not touch a disk."""
+        self._open_cell = open_cell
+        self._settings = settings
+        self._changed = changed
+        self._troubled = troubled
+        self._accesses: dict[str, CellAccess] = {}
+
+    def of(self, name: str) -> CellAccess:
+        """The way to the cell of that name."""
+        access = self._accesses.get(name)
+        if access is None:
+            cell = self._open_cell(name)
+            access = CellAccess(cell, self._settings, self._changed, self._troubled)
+            self._accesses[name] = access
+            access.start()
+        return access
+
+    def __iter__(self) -> Iterator[CellAccess]:
+        return iter(tuple(self._accesses.values()))
+
+    async def close(self) -> None:
+        """Stop probing all of them."""
+        for access in self:
+            await access.close()
 
 
 def _end_wait(future: asyncio.Future[bool]) -> None:

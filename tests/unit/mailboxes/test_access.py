@@ -193,7 +193,7 @@ def test_what_is_wrong_with_one_mailbox_is_reported_and_leaves_the_cell_open() -
     async def scenario() -> None:
         reported: list[MailboxRef] = []
         access = CellAccess(
-            cast(Cell, GatedCell()), QUICK, damaged=lambda ref, error: reported.append(ref)
+            cast(Cell, GatedCell()), QUICK, troubled=lambda ref, error: reported.append(ref)
         )
 
         def damaged(mailbox: Mailbox) -> None:

@@ -26,6 +26,7 @@ class SignInRefusal(Enum):
 
     WRONG = "wrong"  # no such address, or not its password: not told apart
     SUSPENDED = "suspended"  # the right password of a mailbox whose owner may not sign in
+    CLOSED = "closed"  # the right password of a mailbox that is no more in use
     UNSURE = "unsure"  # the directory cannot be read now: neither yes nor no
 
 

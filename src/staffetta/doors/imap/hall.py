@@ -6,7 +6,7 @@ import asyncio
 import ipaddress
 import ssl
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Protocol
 
 from staffetta.doors.imap.accounts import Verifier
@@ -14,7 +14,7 @@ from staffetta.doors.imap.flags import FlagTables
 from staffetta.doors.imap.outage import Alerts
 from staffetta.doors.imap.settings import ImapSettings
 from staffetta.doors.imap.view import ImageShelf
-from staffetta.mailboxes.access import CellAccess
+from staffetta.mailboxes.access import CellAccesses
 from staffetta.runtime.clock import Clock
 from staffetta.runtime.notify import Notifier
 from staffetta.runtime.telemetry import Logger, Metrics
@@ -60,7 +60,7 @@ class Hall:
         settings: ImapSettings,
         clock: Clock,
         verifier: Verifier,
-        cells: Mapping[str, CellAccess],
+        cells: CellAccesses,
         attempts: Attempts,
         notifier: Notifier,
         logger: Logger,

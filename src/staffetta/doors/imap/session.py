@@ -113,7 +113,7 @@ class Session:
     @property
     def cell(self) -> CellAccess:
         """The way to the mailbox's cell."""
-        return self.hall.cells[self.signed_in.cell]
+        return self.hall.cells.of(self.signed_in.cell)
 
     def list_capabilities(self) -> list[bytes]:
         """What CAPABILITY says now."""

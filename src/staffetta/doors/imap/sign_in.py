@@ -20,6 +20,7 @@ PASSWORD_BYTES_MAX = 1_024
 _REFUSALS = {
     SignInRefusal.WRONG: ("Wrong address or password", codes.AUTHENTICATIONFAILED),
     SignInRefusal.SUSPENDED: ("This account is suspended", codes.AUTHORIZATIONFAILED),
+    SignInRefusal.CLOSED: ("This account is closed", codes.AUTHORIZATIONFAILED),
     SignInRefusal.UNSURE: (
         "Signing in is not possible right now; your password may well be right",
         codes.UNAVAILABLE,

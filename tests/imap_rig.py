@@ -1,0 +1,255 @@
+"""An IMAP door in memory: real sessions, real cells on disk, no sockets.
+
+async with open_rig(tmp_path) as rig:
+    client = rig.connect()
+    client.send(b"a1 CAPABILITY\r\n")
+    line = await client.read_line()
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+from staffetta.doors.imap.accounts import Account, SignInRefusal
+from staffetta.doors.imap.connection import ImapConnection
+from staffetta.doors.imap.hall import Hall
+from staffetta.doors.imap.settings import ImapSettings
+from staffetta.mailboxes.access import AccessSettings, CellAccesses, CellState
+from staffetta.mailboxes.port import Cell, Delivery, MailboxBatch, MailboxRef
+from staffetta.mailboxes.roster import found_cell
+from staffetta.mailboxes.sqlite import SqliteCell
+from staffetta.runtime.clock import SystemClock
+from staffetta.runtime.disk import DirectoryVolume
+from staffetta.runtime.entropy import SystemEntropy
+from staffetta.runtime.faults import FaultMode
+from staffetta.runtime.notify import SilentNotifier
+from staffetta.runtime.telemetry import Metrics, SilentLogger
+from staffetta.screening.attempts import AttemptLimits, Attempts
+
+PATIENCE_S = 10.0
+PASSWORD = "correct horse"
+START_US = 1_700_000_000_000_000  # 2023-11-14T22:13:20Z
+
+
+class HeldClock:
+    """A clock that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.at_s = 0.0
+
+    def now_us(self) -> int:
+        return START_US + int(self.at_s * 1e6)
+
+    def monotonic_s(self) -> float:
+        return self.at_s
+
+    def utc_offset_s(self, at_us: int) -> int:
+        return 0
+
+
+class TableVerifier:
+    """Who may sign in: a table of addresses."""
+
+    def __init__(self, accounts: Iterable[Account]) -> None:
+        self.accounts = {account.address: account for account in accounts}
+        self.unsure = False
+        self.suspended: set[str] = set()
+
+    async def verify(self, address: str, password: str) -> Account | SignInRefusal:
+        if self.unsure:
+            return SignInRefusal.UNSURE
+        account = self.accounts.get(address)
+        if account is None or password != PASSWORD:
+            return SignInRefusal.WRONG
+        return SignInRefusal.SUSPENDED if address in self.suspended else account
+
+
+class MemoryTransport(asyncio.Transport):
+    """A client's end in memory: what the door writes is kept in `written`."""
+
+    def __init__(self, peer: str, is_secure: bool) -> None:
+        super().__init__({"peername": (peer, 1), "ssl_object": object() if is_secure else None})
+        self.protocol: asyncio.Protocol | None = None
+        self.written = bytearray()
+        self.news = asyncio.Event()
+        self.is_closed = False
+        self.is_reading = True
+
+    def write(self, data: Any) -> None:
+        self.written += data
+        self.news.set()
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        return
+
+    def pause_reading(self) -> None:
+        self.is_reading = False
+
+    def resume_reading(self) -> None:
+        self.is_reading = True
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def close(self) -> None:
+        if not self.is_closed:
+            self.is_closed = True
+            self.news.set()
+            assert self.protocol is not None
+            asyncio.get_running_loop().call_soon(self.protocol.connection_lost, None)
+
+    def abort(self) -> None:
+        self.close()
+
+
+class Client:
+    """One client of the door."""
+
+    def __init__(self, hall: Hall, peer: str, is_secure: bool) -> None:
+        self.transport = MemoryTransport(peer, is_secure)
+        self.connection = ImapConnection(hall)
+        self.transport.protocol = self.connection
+        self.connection.connection_made(self.transport)
+
+    def send(self, octets: bytes) -> None:
+        """What the client writes, in one piece."""
+        self.connection.data_received(octets)
+
+    async def read_line(self) -> bytes:
+        """The door's next line, without CRLF. Raises `EOFError` when it has closed."""
+        written = self.transport.written
+        async with asyncio.timeout(PATIENCE_S):
+            while (end := written.find(b"\r\n")) < 0:
+                if self.transport.is_closed:
+                    raise EOFError(bytes(written))
+                self.transport.news.clear()
+                await self.transport.news.wait()
+        line = bytes(written[:end])
+        del written[: end + 2]
+        return line
+
+    async def read_until(self, tag: bytes) -> list[bytes]:
+        """The lines up to and with the tagged one."""
+        lines = [await self.read_line()]
+        while not lines[-1].startswith(tag + b" "):
+            lines.append(await self.read_line())
+        return lines
+
+    async def command(self, octets: bytes) -> list[bytes]:
+        """Send a command (tagged, without CRLF) and read its answer."""
+        self.send(octets + b"\r\n")
+        return await self.read_until(octets.split(b" ")[0])
+
+    async def settle(self) -> None:
+        """Wait until nothing runs for this client, or it has been asked something."""
+        async with asyncio.timeout(PATIENCE_S):
+            connection = self.connection
+            while connection._task is not None and connection._asked is None:
+                await asyncio.wait({connection._task}, timeout=PATIENCE_S)
+
+    def close(self) -> None:
+        """Go without a word."""
+        self.transport.close()
+
+
+class Rig:
+    """A hall with one cell and two accounts, and whatever a test does to them."""
+
+    def __init__(self, root: Path, settings: ImapSettings) -> None:
+        self.clock = HeldClock()
+        self.volume = DirectoryVolume("c1", root / "c1")
+        found_cell(self.volume, SystemEntropy())
+        self.cell: Cell = cast(Cell, SqliteCell(self.volume, SystemClock(), SystemEntropy()))
+        self.states: list[CellState] = []
+        self.troubled: list[int] = []
+        self.accesses = CellAccesses(
+            lambda name: self.cell,
+            AccessSettings(deadline_s=0.3, probe_deadline_s=0.3, probe_interval_s=0.02),
+            changed=lambda cell, state, detail: self.states.append(state),
+            troubled=lambda ref, error: self.troubled.append(ref.mailbox),
+        )
+        self.anna = make_account("anna@libero.example", 1, "it")
+        self.bruno = make_account("bruno@virgilio.example", 2, "en")
+        self.verifier = TableVerifier((self.anna, self.bruno))
+        self.metrics = Metrics()
+        self.hall = Hall(
+            replace(settings, wake_delay_s=0.0),
+            self.clock,
+            self.verifier,
+            self.accesses,
+            Attempts(
+                self.clock, SystemEntropy(), AttemptLimits(delay_first_s=0.0, delay_max_s=0.0)
+            ),
+            SilentNotifier(),
+            SilentLogger(),
+            self.metrics,
+        )
+        self._receipts = 0
+
+    def connect(self, peer: str = "127.0.0.1", is_secure: bool = False) -> Client:
+        """A new connection; its greeting is still to be read."""
+        return Client(self.hall, peer, is_secure)
+
+    async def sign_in(self, account: Account | None = None) -> Client:
+        """A connection that has signed in."""
+        client = self.connect()
+        await client.read_line()
+        address = (account or self.anna).address.encode()
+        lines = await client.command(b'in LOGIN %b "%b"' % (address, PASSWORD.encode()))
+        assert lines[-1].startswith(b"in OK"), lines
+        return client
+
+    async def select(self, folder: bytes = b"INBOX", account: Account | None = None) -> Client:
+        """A connection that has signed in and selected a folder."""
+        client = await self.sign_in(account)
+        lines = await client.command(b"se SELECT " + folder)
+        assert lines[-1].startswith(b"se OK"), lines
+        return client
+
+    async def deliver(self, *contents: bytes, account: Account | None = None) -> None:
+        """Deliver messages as the delivering process does, and tell the door."""
+        ref = (account or self.anna).ref
+        deliveries = []
+        for content in contents:
+            self._receipts += 1
+            receipt = self._receipts.to_bytes(16, "big")
+            deliveries.append(Delivery(receipt, 0, self.clock.now_us(), content))
+        await asyncio.to_thread(self.cell.deliver, [MailboxBatch(ref, deliveries)])
+        await asyncio.to_thread(self.cell.sync)
+        self.hall.hear((ref.mailbox,))
+
+    async def break_cell(self, mode: FaultMode) -> None:
+        """Break the cell's volume, as it happens: nobody has noticed yet."""
+        self.volume.gate.break_(mode)
+
+    async def mend_cell(self) -> None:
+        """Mend it, and wait until that has been noticed."""
+        self.volume.gate.mend()
+        async with asyncio.timeout(PATIENCE_S):
+            while self.accesses.of("c1").state is not CellState.HEALTHY:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+
+
+def make_account(address: str, mailbox: int, language: str, quota_bytes: int = 0) -> Account:
+    """An account on the rig's cell."""
+    ref = MailboxRef(mailbox, 1_000 + mailbox, quota_bytes)
+    brand = address.partition("@")[2].partition(".")[0]
+    return Account(address, brand, language, "c1", ref, 1_000_000)
+
+
+@asynccontextmanager
+async def open_rig(root: Path, settings: ImapSettings | None = None) -> AsyncIterator[Rig]:
+    """A rig in that directory, taken down afterwards."""
+    rig = Rig(root, settings or ImapSettings())
+    try:
+        yield rig
+    finally:
+        rig.volume.gate.mend()
+        await rig.hall.close(PATIENCE_S)
+        await rig.accesses.close()
+        await asyncio.to_thread(rig.cell.close)
