@@ -29,8 +29,8 @@ STEADY_SHARE = 0.002
 HIBERNATE_AFTER_S = 2
 # One descriptor at the client, one at the server, and some for everything else.
 DESCRIPTORS_SPARE = 200
-# A Dovecot imap process costs about 2 MiB without hibernation; other people use the machine too.
-DOVECOT_CONNECTION_BYTES = 3 << 20
+# A Dovecot imap process costs about 0.6 MiB without hibernation, more while it starts.
+DOVECOT_CONNECTION_BYTES = 1 << 20
 MEMORY_SHARE_MAX = 0.6
 PLAIN = "plain"
 CASES = {PLAIN: 10 * 1024, "TLS": 40 * 1024}
