@@ -92,9 +92,15 @@ class FieldSelection:
         block = b"\n" + block
         if not self.inverted:
             found = self._pattern.findall(block)
-            return b"".join([field[1:] + b"\n" for field in found]) + b"\r\n"
+            # A field at the very end, or one stored with bare LF, gets the CR that it lacks.
+            lines = [
+                field[1:] + (b"\n" if field.endswith(b"\r") else b"\r\n") for field in found
+            ]
+            return b"".join(lines) + b"\r\n"
         rest = self._pattern.sub(b"", block)[1:]
-        return rest if rest.endswith((b"\n\r\n", b"\n\n")) or rest == b"\r\n" else rest + b"\r\n"
+        if rest == b"\r\n" or rest.endswith((b"\n\r\n", b"\n\n")):
+            return rest
+        return rest + (b"\r\n" if rest.endswith(b"\n") or not rest else b"\r\n\r\n")
 
 
 def prepare_selection(names: Iterable[bytes], *, inverted: bool = False) -> FieldSelection:

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Final
 
-from staffetta.formats.encoded import decode_charset, decode_text, decode_words
+from staffetta.formats.encoded import decode_charset, decode_text, decode_words, find_filename
 from staffetta.formats.headers import split_fields, unfold
 from staffetta.formats.mime import Part
 
@@ -75,8 +75,8 @@ def strip_html(text: str) -> str:
 def searchable(data: bytes, root: Part) -> tuple[str, str]:
     """Return the folded text of the header and of the body of the message `root` of `data`.
 
-    The body is that of all text parts, and the headers of the messages within. Both are bounded
-    by the limits of this module; what lies behind them is not found.
+    The body is that of all text parts, the headers of the messages within, and the names of the
+    files attached. Both are bounded by the limits of this module; what lies behind is not found.
     """
     header = fold(decode_header(data, root))[:HEADER_TEXT_CHARS_MAX]
     pieces = []
@@ -104,7 +104,9 @@ def decode_header(data: bytes, message: Part) -> str:
 
 
 def _list_texts(data: bytes, part: Part) -> Iterator[str]:
-    """Yield the decoded text of each text part and nested header, in the order of the message."""
+    """Yield the decoded words of each part and nested header, in the order of the message."""
+    if (filename := find_filename(part)) is not None:
+        yield filename
     if part.type == b"text":
         text = decode_text(part, data, ENCODED_BYTES_MAX)
         yield strip_html(text) if part.subtype in (b"html", b"xhtml") else text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from staffetta.formats.dates import format_rfc5322
@@ -37,17 +38,31 @@ class Hop:
 
 def format_received(hop: Hop, utc_s: int, offset_minutes: int = 0) -> bytes:
     """Return the Received field of `hop` at an instant, folded, with its CRLF."""
-    address = hop.peer_address
+    session = _format_session(
+        hop.helo, hop.peer_name, hop.peer_address, hop.tls, hop.by, hop.protocol
+    )
+    purpose = "" if hop.recipient is None else f"\r\n\tfor <{_clean_address(hop.recipient)}>"
+    date = _format_date(utc_s, offset_minutes)
+    return f"{session} id {_clean(hop.receipt)}{purpose};\r\n\t{date}\r\n".encode()
+
+
+# A busy server writes the same session and the same second many times over.
+@lru_cache(maxsize=2048)
+def _format_session(
+    helo: str, peer_name: str | None, address: str, tls: str | None, by: str, protocol: str
+) -> str:
     literal = f"[IPv6:{_clean(address)}]" if ":" in address else f"[{_clean(address)}]"
-    peer = f"{_clean(hop.peer_name)} {literal}" if hop.peer_name else literal
-    lines = [f"Received: from {_clean(hop.helo)} ({peer})"]
-    if hop.tls:
-        lines.append(f"(using {' '.join(_clean(word) for word in hop.tls.split())})")
-    lines.append(f"by {_clean(hop.by)} with {_clean(hop.protocol)} id {_clean(hop.receipt)}")
-    if hop.recipient is not None:
-        lines.append(f"for <{_clean_address(hop.recipient)}>")
-    date = format_rfc5322(utc_s, offset_minutes)
-    return ("\r\n\t".join(lines) + f";\r\n\t{date}\r\n").encode()
+    peer = f"{_clean(peer_name)} {literal}" if peer_name else literal
+    using = f"\r\n\t(using {' '.join(_clean(word) for word in tls.split())})" if tls else ""
+    return (
+        f"Received: from {_clean(helo)} ({peer}){using}\r\n"
+        f"\tby {_clean(by)} with {_clean(protocol)}"
+    )
+
+
+@lru_cache(maxsize=16)
+def _format_date(utc_s: int, offset_minutes: int) -> str:
+    return format_rfc5322(utc_s, offset_minutes)
 
 
 def format_return_path(reverse_path: str) -> bytes:
