@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 from typing import Protocol
 
 
@@ -22,6 +23,15 @@ class Clock(Protocol):
         ...
 
 
+# Zones change their offset at full quarters of an hour at the earliest.
+OFFSET_KEPT_US = 900_000_000
+
+
+@lru_cache(maxsize=8)
+def _offset_s(at_us: int) -> int:
+    return time.localtime(at_us // 1_000_000).tm_gmtoff
+
+
 class SystemClock:
     """The machine's clocks; trace headers are written in the machine's own zone."""
 
@@ -32,4 +42,4 @@ class SystemClock:
         return time.monotonic()
 
     def utc_offset_s(self, at_us: int) -> int:
-        return time.localtime(at_us // 1_000_000).tm_gmtoff
+        return _offset_s(at_us // OFFSET_KEPT_US * OFFSET_KEPT_US)

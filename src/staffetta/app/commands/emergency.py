@@ -135,7 +135,7 @@ def _print_message(call: Invocation, owner: MailboxRecord, text: str, raw: bool)
         days = config.emergency.days
         call.fail(call.texts("emergency.none", address=owner.address, days=days))
     if raw:
-        click.get_binary_stream("stdout").write(content)
+        click.echo(content, nl=False)
         return
     shown = showing.show(content)
 
