@@ -2,11 +2,11 @@
 
     python -m benchmarks.smtp_machine [--messages N] [--body-bytes N] [--rounds N] [--json]
 
-One message is MAIL, RCPT, DATA and a text, every decision answered at once, replies taken as a door
-would take them. *pipelined*: envelope and text in one read each. *stepwise*: a read per command, and
-one for the text. *segmented*: as stepwise, with the text in reads of 1,448 octets, as a network
-cuts it. *chunked*: BDAT instead of DATA. *connection*: as stepwise, with a connection, EHLO and QUIT
-of its own.
+One message is MAIL, RCPT, DATA and a text, every decision answered at once, replies taken as a
+door would take them. *pipelined*: envelope and text in one read each. *stepwise*: a read per
+command, and one for the text. *segmented*: as stepwise, with the text in reads of 1,448 octets, as
+a network cuts it. *chunked*: BDAT instead of DATA. *connection*: as stepwise, with a connection,
+EHLO and QUIT of its own. *parameters*: as stepwise, with SIZE and BODY.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ SEGMENT_BYTES = 1_448
 
 HELLO = b"EHLO client.example\r\n"
 MAIL = b"MAIL FROM:<anna.bianchi@client.example>\r\n"
+MAIL_WITH_PARAMETERS = MAIL[:-2] + b" SIZE=4500 BODY=8BITMIME\r\n"
 RCPT = b"RCPT TO:<mario.rossi@libero.example>\r\n"
 DATA = b"DATA\r\n"
 QUIT = b"QUIT\r\n"
@@ -104,6 +105,7 @@ def workloads(body_bytes: int) -> dict[str, Callable[[int], int]]:
         "segmented": reused([MAIL, RCPT, DATA, *segments]),
         "chunked": reused([MAIL + RCPT + chunk]),
         "connection": one_each([MAIL, RCPT, DATA, ended]),
+        "parameters": reused([MAIL_WITH_PARAMETERS, RCPT, DATA, ended]),
     }
 
 

@@ -20,6 +20,7 @@ from staffetta.protocols.smtp.settings import SmtpLimits
 _END_OF_DATA = b"\r\n.\r\n"
 _DOTTED_LINE = b"\r\n."
 _CRLF = b"\r\n"
+_SPLIT_BYTES_MAX = 16 * 1024
 
 
 class Flaw(IntEnum):
@@ -248,7 +249,10 @@ def _undecided_bytes(held: bytes, at: int) -> int:
 def _has_bare_newline(text: bytes) -> bool:
     """Whether there is a CR or an LF that is not half of a CRLF (RFC 5321 §2.3.8).
 
-    Taking the lines apart and searching what is left is the fastest of the ways measured.
+    Taking the lines apart is the faster way, and for a small text also a modest one.
     """
-    lines = b"".join(text.split(_CRLF))
+    if len(text) <= _SPLIT_BYTES_MAX:
+        lines = b"".join(text.split(_CRLF))
+    else:
+        lines = text.replace(_CRLF, b"")
     return b"\n" in lines or b"\r" in lines
