@@ -15,7 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from staffetta.doors.imap.accounts import Account, SignInRefusal
+from staffetta.directory.catalogue import Catalogue
+from staffetta.directory.credentials import CannotSay, Denial, Denied, SignedIn, SignIn
+from staffetta.directory.recipients import Target
+from staffetta.directory.records import Brand, MailboxState
 from staffetta.doors.imap.connection import ImapConnection
 from staffetta.doors.imap.hall import Hall
 from staffetta.doors.imap.settings import ImapSettings
@@ -30,9 +33,16 @@ from staffetta.runtime.faults import FaultMode
 from staffetta.runtime.notify import SilentNotifier
 from staffetta.runtime.telemetry import Metrics, SilentLogger
 from staffetta.screening.attempts import AttemptLimits, Attempts
+from staffetta.screening.sign_in import SignInDesk
 
 PATIENCE_S = 10.0
 PASSWORD = "correct horse"
+CATALOGUE = Catalogue(
+    brands={
+        "libero": Brand("libero", "Libero Mail", "it"),
+        "virgilio": Brand("virgilio", "Virgilio Mail", "en"),
+    }
+)
 START_US = 1_700_000_000_000_000  # 2023-11-14T22:13:20Z
 
 
@@ -52,21 +62,26 @@ class HeldClock:
         return 0
 
 
-class TableVerifier:
-    """Who may sign in: a table of addresses."""
+class TablePasswords:
+    """Who may sign in: a table of addresses, all with the same password."""
 
-    def __init__(self, accounts: Iterable[Account]) -> None:
-        self.accounts = {account.address: account for account in accounts}
+    def __init__(self, targets: Iterable[Target]) -> None:
+        self.targets = {target.address: target for target in targets}
         self.unsure = False
-        self.suspended: set[str] = set()
 
-    async def verify(self, address: str, password: str) -> Account | SignInRefusal:
+    def verify(self, address: str, password: str) -> SignIn:
         if self.unsure:
-            return SignInRefusal.UNSURE
-        account = self.accounts.get(address)
-        if account is None or password != PASSWORD:
-            return SignInRefusal.WRONG
-        return SignInRefusal.SUSPENDED if address in self.suspended else account
+            return CannotSay("stale")
+        target = self.targets.get(address)
+        if target is None or password != PASSWORD:
+            return Denied(Denial.WRONG)
+        if target.state is MailboxState.SUSPENDED:
+            return Denied(Denial.SUSPENDED)
+        return SignedIn(target)
+
+    def suspend(self, address: str) -> None:
+        """The owner of that mailbox may not sign in from now on."""
+        self.targets[address] = replace(self.targets[address], state=MailboxState.SUSPENDED)
 
 
 class MemoryTransport(asyncio.Transport):
@@ -173,18 +188,18 @@ class Rig:
             changed=lambda cell, state, detail: self.states.append(state),
             troubled=lambda ref, error: self.troubled.append(ref.mailbox),
         )
-        self.anna = make_account("anna@libero.example", 1, "it")
-        self.bruno = make_account("bruno@virgilio.example", 2, "en")
-        self.verifier = TableVerifier((self.anna, self.bruno))
+        self.anna = make_target("anna@libero.example", 1)
+        self.bruno = make_target("bruno@virgilio.example", 2)
+        self.passwords = TablePasswords((self.anna, self.bruno))
+        limits = AttemptLimits(delay_first_s=0.0, delay_max_s=0.0)
+        attempts = Attempts(self.clock, SystemEntropy(), limits)
         self.metrics = Metrics()
         self.hall = Hall(
             replace(settings, wake_delay_s=0.0),
             self.clock,
-            self.verifier,
+            SignInDesk(self.passwords, attempts),
+            lambda: CATALOGUE,
             self.accesses,
-            Attempts(
-                self.clock, SystemEntropy(), AttemptLimits(delay_first_s=0.0, delay_max_s=0.0)
-            ),
             SilentNotifier(),
             SilentLogger(),
             self.metrics,
@@ -195,7 +210,7 @@ class Rig:
         """A new connection; its greeting is still to be read."""
         return Client(self.hall, peer, is_secure)
 
-    async def sign_in(self, account: Account | None = None) -> Client:
+    async def sign_in(self, account: Target | None = None) -> Client:
         """A connection that has signed in."""
         client = self.connect()
         await client.read_line()
@@ -204,16 +219,16 @@ class Rig:
         assert lines[-1].startswith(b"in OK"), lines
         return client
 
-    async def select(self, folder: bytes = b"INBOX", account: Account | None = None) -> Client:
+    async def select(self, folder: bytes = b"INBOX", account: Target | None = None) -> Client:
         """A connection that has signed in and selected a folder."""
         client = await self.sign_in(account)
         lines = await client.command(b"se SELECT " + folder)
         assert lines[-1].startswith(b"se OK"), lines
         return client
 
-    async def deliver(self, *contents: bytes, account: Account | None = None) -> None:
+    async def deliver(self, *contents: bytes, account: Target | None = None) -> None:
         """Deliver messages as the delivering process does, and tell the door."""
-        ref = (account or self.anna).ref
+        ref = ref_of(account or self.anna)
         deliveries = []
         for content in contents:
             self._receipts += 1
@@ -235,11 +250,25 @@ class Rig:
                 await asyncio.sleep(0.005)
 
 
-def make_account(address: str, mailbox: int, language: str, quota_bytes: int = 0) -> Account:
-    """An account on the rig's cell."""
-    ref = MailboxRef(mailbox, 1_000 + mailbox, quota_bytes)
+def make_target(address: str, mailbox: int, quota_bytes: int = 0) -> Target:
+    """A mailbox on the rig's cell."""
     brand = address.partition("@")[2].partition(".")[0]
-    return Account(address, brand, language, "c1", ref, 1_000_000)
+    return Target(
+        mailbox,
+        address,
+        brand,
+        "free",
+        "c1",
+        1_000 + mailbox,
+        quota_bytes,
+        1_000_000,
+        MailboxState.ACTIVE,
+    )
+
+
+def ref_of(target: Target) -> MailboxRef:
+    """The mailbox as cells know it."""
+    return MailboxRef(target.mailbox, target.uid_validity, target.quota_bytes)
 
 
 @asynccontextmanager

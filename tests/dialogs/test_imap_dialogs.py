@@ -91,9 +91,9 @@ class Stage:
                 rig.clock.at_s += 60 * float(count)
                 rig.hall.sweep()
             case ["suspend"]:
-                rig.verifier.suspended.add("anna@libero.example")
+                rig.passwords.suspend("anna@libero.example")
             case ["directory", state]:
-                rig.verifier.unsure = state == "down"
+                rig.passwords.unsure = state == "down"
             case ["gone", *who]:
                 self.clients.pop("".join(who)).close()
             case ["closed", *who]:

@@ -7,26 +7,16 @@ from collections.abc import Sequence
 
 from staffetta.app.config import Config
 from staffetta.app.roles.contract import RoleContext
-from staffetta.directory.credentials import Credentials, SignInSettings
-from staffetta.directory.passwords import HashParameters
 from staffetta.directory.replica import RecipientTable
 from staffetta.doors.imap.connection import ImapConnection
 from staffetta.doors.imap.hall import Hall
 from staffetta.doors.imap.settings import ImapSettings
-from staffetta.doors.imap.verifying import DirectoryVerifier
 from staffetta.mailboxes.access import AccessSettings, CellAccesses
 from staffetta.runtime.net import BoundSocket, Listening, open_servers
 from staffetta.runtime.notify import SocketListener, SocketNotifier, listener_path
-from staffetta.screening.attempts import AttemptLimits, Attempts
+from staffetta.screening.sign_in import SignInDesk
 
 DOORS = ("imap", "imaps")
-
-
-def open_credentials(context: RoleContext, table: RecipientTable) -> Credentials:
-    """Sign-in on this process's own table. Takes the time of one guess."""
-    argon2 = context.config.argon2
-    parameters = HashParameters(argon2.rounds, argon2.memory_kib, argon2.lanes)
-    return Credentials(table, context.clock, context.entropy, SignInSettings(parameters))
 
 
 class ImapPart:
@@ -36,7 +26,7 @@ class ImapPart:
         self,
         context: RoleContext,
         table: RecipientTable,
-        credentials: Credentials,
+        desk: SignInDesk,
         cells: CellAccesses,
     ) -> None:
         self._context = context
@@ -50,9 +40,9 @@ class ImapPart:
         self.hall = Hall(
             settings,
             context.clock,
-            DirectoryVerifier(credentials, lambda: table.catalogue, settings.append_bytes_max),
+            desk,
+            lambda: table.catalogue,
             cells,
-            Attempts(context.clock, context.entropy, AttemptLimits()),
             self._notifier,
             context.logger,
             context.metrics,

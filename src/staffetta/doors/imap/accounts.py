@@ -1,11 +1,11 @@
-"""Who has signed in, and the port by which the door asks whether they may."""
+"""Who has signed in, as the sessions need it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
-from typing import Protocol
 
+from staffetta.directory.catalogue import Catalogue
+from staffetta.directory.recipients import Target
 from staffetta.mailboxes.port import MailboxRef
 
 
@@ -21,18 +21,14 @@ class Account:
     append_bytes_max: int
 
 
-class SignInRefusal(Enum):
-    """Why not; never because a cell is broken."""
-
-    WRONG = "wrong"  # no such address, or not its password: not told apart
-    SUSPENDED = "suspended"  # the right password of a mailbox whose owner may not sign in
-    CLOSED = "closed"  # the right password of a mailbox that is no more in use
-    UNSURE = "unsure"  # the directory cannot be read now: neither yes nor no
-
-
-class Verifier(Protocol):
-    """The directory, as the door needs it."""
-
-    async def verify(self, address: str, password: str) -> Account | SignInRefusal:
-        """Whose mailbox this is. Takes as long for a wrong address as for a wrong password."""
-        ...
+def open_account(target: Target, catalogue: Catalogue, append_bytes_max: int) -> Account:
+    """The account of a mailbox; what may be appended is bounded by plan and door."""
+    brand = catalogue.brands.get(target.brand)
+    return Account(
+        target.address,
+        target.brand,
+        brand.language if brand is not None else "",
+        target.cell,
+        MailboxRef(target.mailbox, target.uid_validity, target.quota_bytes),
+        min(append_bytes_max, target.size_bytes_max),
+    )

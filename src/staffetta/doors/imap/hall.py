@@ -6,10 +6,10 @@ import asyncio
 import ipaddress
 import ssl
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from staffetta.doors.imap.accounts import Verifier
+from staffetta.directory.catalogue import Catalogue
 from staffetta.doors.imap.flags import FlagTables
 from staffetta.doors.imap.outage import Alerts
 from staffetta.doors.imap.settings import ImapSettings
@@ -18,7 +18,7 @@ from staffetta.mailboxes.access import CellAccesses
 from staffetta.runtime.clock import Clock
 from staffetta.runtime.notify import Notifier
 from staffetta.runtime.telemetry import Logger, Metrics
-from staffetta.screening.attempts import Attempts
+from staffetta.screening.sign_in import SignInDesk
 
 
 class Guest(Protocol):
@@ -59,9 +59,9 @@ class Hall:
         self,
         settings: ImapSettings,
         clock: Clock,
-        verifier: Verifier,
+        desk: SignInDesk,
+        catalogue: Callable[[], Catalogue],
         cells: CellAccesses,
-        attempts: Attempts,
         notifier: Notifier,
         logger: Logger,
         metrics: Metrics,
@@ -69,9 +69,9 @@ class Hall:
     ) -> None:
         self.settings = settings
         self.clock = clock
-        self.verifier = verifier
+        self.desk = desk
+        self.catalogue = catalogue
         self.cells = cells
-        self.attempts = attempts
         self.notifier = notifier
         self.logger = logger
         self.figures = Figures(metrics)

@@ -6,26 +6,27 @@ whatever is broken behind.
 
 from __future__ import annotations
 
-import asyncio
-
-from staffetta.doors.imap.accounts import Account, SignInRefusal
+from staffetta.directory.credentials import CannotSay, Denial, Denied, SignedIn
+from staffetta.doors.imap.accounts import Account, open_account
 from staffetta.doors.imap.session import Session
 from staffetta.protocols.imap import codes, responses
 from staffetta.protocols.imap.commands import Authenticate, Login, StartTls
 from staffetta.protocols.imap.parser import decode_sasl_line
+from staffetta.screening.sign_in import TooManyAttempts
 
-ADDRESS_BYTES_MAX = 1_024
-PASSWORD_BYTES_MAX = 1_024
-
-_REFUSALS = {
-    SignInRefusal.WRONG: ("Wrong address or password", codes.AUTHENTICATIONFAILED),
-    SignInRefusal.SUSPENDED: ("This account is suspended", codes.AUTHORIZATIONFAILED),
-    SignInRefusal.CLOSED: ("This account is closed", codes.AUTHORIZATIONFAILED),
-    SignInRefusal.UNSURE: (
-        "Signing in is not possible right now; your password may well be right",
-        codes.UNAVAILABLE,
-    ),
+_DENIALS = {
+    Denial.WRONG: ("Wrong address or password", codes.AUTHENTICATIONFAILED),
+    Denial.SUSPENDED: ("This account is suspended", codes.AUTHORIZATIONFAILED),
+    Denial.CLOSED: ("This account is closed", codes.AUTHORIZATIONFAILED),
 }
+_CANNOT_SAY = (
+    "Signing in is not possible right now; your password may well be right",
+    codes.UNAVAILABLE,
+)
+_TOO_MANY = (
+    "Too many failed attempts; please try again in a quarter of an hour",
+    codes.LIMIT,
+)
 
 
 async def start_tls(session: Session, command: StartTls) -> bytes:
@@ -72,24 +73,18 @@ async def authenticate(session: Session, command: Authenticate) -> bytes:
 
 async def _try(session: Session, tag: bytes, user: str, password: bytes) -> bytes:
     hall = session.hall
-    if len(user) > ADDRESS_BYTES_MAX or len(password) > PASSWORD_BYTES_MAX:
-        return _count_failure(session, tag, SignInRefusal.WRONG)
-    patience = hall.attempts.judge(session.peer, user)
-    if patience.delay_s:
-        await asyncio.sleep(patience.delay_s)
-    if patience.refuse:
-        text = "Too many failed attempts; please try again in a quarter of an hour"
-        return responses.no(tag, text, codes.LIMIT)
-    outcome = await hall.verifier.verify(user, password.decode("utf-8", "surrogateescape"))
-    if isinstance(outcome, SignInRefusal):
-        hall.logger.info(
-            "imap-sign-in-refused", address=user, peer=session.peer, reason=outcome.value
-        )
-        if outcome is SignInRefusal.WRONG:
-            hall.attempts.note_failure(session.peer, user, password)
-        return _count_failure(session, tag, outcome)
-    hall.attempts.note_success(session.peer, user)
-    return _welcome(session, tag, outcome)
+    text = password.decode("utf-8", "surrogateescape")
+    outcome = await hall.desk.check(user, text, session.peer)
+    match outcome:
+        case SignedIn(target):
+            limit = hall.settings.append_bytes_max
+            return _welcome(session, tag, open_account(target, hall.catalogue(), limit))
+        case Denied(reason):
+            return _refuse(session, tag, user, reason.value, _DENIALS[reason])
+        case TooManyAttempts():
+            return _refuse(session, tag, user, "too many", _TOO_MANY)
+        case CannotSay(reason):
+            return _refuse(session, tag, user, reason, _CANNOT_SAY)
 
 
 def _welcome(session: Session, tag: bytes, account: Account) -> bytes:
@@ -104,12 +99,15 @@ def _welcome(session: Session, tag: bytes, account: Account) -> bytes:
     return responses.ok(tag, "Signed in", code)
 
 
-def _count_failure(session: Session, tag: bytes, refusal: SignInRefusal) -> bytes:
-    text, code = _REFUSALS[refusal]
-    session.hall.figures.sign_ins_failed.value += 1
+def _refuse(
+    session: Session, tag: bytes, user: str, reason: str, words: tuple[str, bytes]
+) -> bytes:
+    hall = session.hall
+    hall.figures.sign_ins_failed.value += 1
+    hall.logger.info("imap-sign-in-refused", address=user, peer=session.peer, reason=reason)
     session.sign_in_failures += 1
-    answer = responses.no(tag, text, code)
-    if session.sign_in_failures >= session.hall.settings.sign_in_failures_max:
+    answer = responses.no(tag, *words)
+    if session.sign_in_failures >= hall.settings.sign_in_failures_max:
         session.send(answer + responses.bye("Too many failed attempts"))
         session.output.end()
         return b""
