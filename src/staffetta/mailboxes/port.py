@@ -111,9 +111,13 @@ class Overfull:
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """This mailbox is damaged; the others of the batch are not concerned."""
+    """This mailbox is damaged; the others of the batch are not concerned.
+
+    `incomplete`: it is in good hands already (set aside, rebuilt or moved): only wait.
+    """
 
     detail: str
+    incomplete: bool = False
 
 
 Outcome = Placed | Overfull | Damaged
@@ -293,7 +297,7 @@ class Mailbox(Protocol):
         """
         ...
 
-    def search(self, folder: str, uids: Sequence[tuple[int, int]], query: "Query") -> list[int]:
+    def search(self, folder: str, uids: Sequence[tuple[int, int]], query: Query) -> list[int]:
         """The uids, ascending, of the messages within `uids` that match."""
         ...
 
@@ -380,4 +384,4 @@ class Query:
     number: int = 0
     flags: int = 0
     ranges: tuple[tuple[int, int], ...] = ()
-    queries: tuple["Query", ...] = ()
+    queries: tuple[Query, ...] = ()

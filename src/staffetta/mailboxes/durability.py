@@ -1,0 +1,103 @@
+"""Which files have to reach the disk before what was promised about them is true.
+
+Delivery does not sync: what it touches is noted here, and `sync` makes all of it durable at
+once. What a person does is synced by SQLite at its commit; before the first such commit in a
+new file, the file's own existence has to be made durable.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+from staffetta.mailboxes.files import MailboxFile, MailboxFiles
+from staffetta.mailboxes.port import MailboxDamaged, MailboxIncomplete, MailboxRef
+from staffetta.mailboxes.roster import MARKER_PATH, path_of
+from staffetta.runtime.faults import FaultMode, VolumeFault
+
+
+class Durability:
+    """What one process has written to a cell and not yet synced. For any thread."""
+
+    def __init__(self, files: MailboxFiles) -> None:
+        self._files = files
+        self._lock = threading.Lock()
+        self._touched: dict[int, MailboxRef] = {}
+        self._unsettled: dict[int, MailboxRef] = {}
+        self._doubtful: dict[int, MailboxRef] = {}
+
+    def note(self, ref: MailboxRef, file: MailboxFile) -> None:
+        """The file is about to be changed without a sync of its own."""
+        with self._lock:
+            self._touched[ref.mailbox] = ref
+            if not file.settled:
+                self._unsettled[ref.mailbox] = ref
+
+    def sync(self) -> None:
+        """Make everything noted durable. Raises `VolumeFault`; then all of it is in doubt.
+
+        After a failed sync the kernel may have dropped the pages and calls the next sync a
+        success. So the files concerned are first rewritten: their write-ahead logs are copied
+        into them, which dirties the pages anew.
+        """
+        with self._lock:
+            touched, self._touched = self._touched, {}
+            unsettled, self._unsettled = self._unsettled, {}
+            doubtful = dict(self._doubtful)
+        try:
+            for mailbox, ref in doubtful.items():
+                self._rewrite(ref)
+                self._doubtful.pop(mailbox, None)
+            self._sync_files(touched | unsettled, unsettled)
+        except VolumeFault:
+            with self._lock:
+                self._doubtful |= touched | unsettled
+                self._unsettled |= unsettled
+            raise
+        if unsettled:
+            self._files.roster.add(unsettled)
+            for ref in unsettled.values():
+                self._mark_settled(ref)
+
+    def settle(self, ref: MailboxRef, file: MailboxFile) -> None:
+        """Called before a durable change: the file itself survives from here on."""
+        if file.settled:
+            return
+        self._files.volume.sync([file.path, MARKER_PATH])
+        self._files.roster.add([ref.mailbox])
+        file.make_durable(True)
+        file.database.run("UPDATE mailbox SET settled=1")
+        file.settled = True
+
+    def _sync_files(self, touched: Iterable[int], unsettled: Iterable[int]) -> None:
+        paths = [path_of(mailbox) + "-wal" for mailbox in touched]
+        new = [path_of(mailbox) for mailbox in unsettled]
+        volume = self._files.volume
+        # A file may have been set aside since; with it went what was delivered into it.
+        paths = [path for path in paths + new if volume.exists(path)]
+        if new and paths:
+            paths.append(MARKER_PATH)  # its directory holds the names of new directories
+        volume.sync(paths)
+
+    def _rewrite(self, ref: MailboxRef) -> None:
+        try:
+            with self._files.borrow(ref) as file:
+                if not file.settled:
+                    # Its first pages came from the template and are in no write-ahead log.
+                    file.database.run("VACUUM")
+                row = file.database.row("PRAGMA wal_checkpoint(TRUNCATE)")
+                if row is None or row[0]:
+                    name = self._files.volume.name
+                    raise VolumeFault(name, FaultMode.HANG, f"{file.path} is always being read")
+        except (MailboxDamaged, MailboxIncomplete):
+            return  # it will be rebuilt from the log, which has all of this
+
+    def _mark_settled(self, ref: MailboxRef) -> None:
+        try:
+            with self._files.borrow(ref) as file:
+                file.make_durable(False)
+                file.database.run("UPDATE mailbox SET settled=1")
+                file.settled = True
+                self.note(ref, file)
+        except (MailboxDamaged, MailboxIncomplete):
+            return
