@@ -9,6 +9,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from staffetta.formats import imapdata
+from staffetta.formats.eml import normalise_line_ends
+from staffetta.formats.mime import scan
 from tests.oracle.imap_values import (
     check_envelope,
     check_structure,
@@ -16,10 +20,6 @@ from tests.oracle.imap_values import (
     plain_structure,
     read_value,
 )
-
-from staffetta.formats import imapdata
-from staffetta.formats.eml import normalise_line_ends
-from staffetta.formats.mime import scan
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CORPUS = Path(os.environ.get("STAFFETTA_CORPUS", CHECKOUT.parent / "shared/corpora/given"))

@@ -141,7 +141,9 @@ class _Reader:
                 angle = self.read_angle()
                 name = _join_phrase(pieces)
             elif text == b":" and at < 0 and angle is None and not self.in_group:
-                self.found.append(ListedAddress(None, None, _join_phrase(pieces), None, True))
+                # NIL would close a group, so one without a name has an empty one.
+                name = _join_phrase(pieces) or b""
+                self.found.append(ListedAddress(None, None, name, None, True))
                 self.in_group = True
                 return
             elif text != b">":

@@ -166,5 +166,5 @@ def format_mbox(content: bytes, sender: str, received_utc_s: int) -> bytes:
     """
     name = "".join(sender.split()) or "MAILER-DAEMON"
     text = _TO_QUOTE.sub(rb">\1", content.replace(b"\r\n", b"\n"))
-    end = b"" if text.endswith(b"\n") else b"\n"
+    end = b"" if not text or text.endswith(b"\n") else b"\n"
     return b"From %b %b\n%b%b\n" % (name.encode(), format_ctime(received_utc_s).encode(), text, end)

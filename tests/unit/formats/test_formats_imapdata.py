@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.oracle.imap_values import check_envelope, check_structure, read_value
 
 from staffetta.formats import imapdata
 from staffetta.formats.headers import prepare_selection
 from staffetta.formats.imapdata import format_string, section
 from staffetta.formats.mime import scan
 from staffetta.formats.prepared import prepare
+from tests.oracle.imap_values import check_envelope, check_structure, read_value
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 
