@@ -168,4 +168,4 @@ class DrillService:
 def _command(name: str, data: Path) -> list[str]:
     if name == "furnish":
         return [sys.executable, "-m", "drills.furnish", str(data)]
-    return [sys.executable, "-m", "staffetta", name, "--config", str(data / "drill.toml")]
+    return [sys.executable, "-m", "staffetta", "--config", str(data / "drill.toml"), name]
