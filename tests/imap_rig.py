@@ -9,6 +9,7 @@ async with open_rig(tmp_path) as rig:
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -175,7 +176,9 @@ class Client:
 class Rig:
     """A hall with one cell and two accounts, and whatever a test does to them."""
 
-    def __init__(self, root: Path, settings: ImapSettings) -> None:
+    def __init__(
+        self, root: Path, settings: ImapSettings, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.clock = HeldClock()
         self.volume = DirectoryVolume("c1", root / "c1")
         found_cell(self.volume, SystemEntropy())
@@ -203,6 +206,7 @@ class Rig:
             SilentNotifier(),
             SilentLogger(),
             self.metrics,
+            tls,
         )
         self._receipts = 0
 
@@ -272,9 +276,11 @@ def ref_of(target: Target) -> MailboxRef:
 
 
 @asynccontextmanager
-async def open_rig(root: Path, settings: ImapSettings | None = None) -> AsyncIterator[Rig]:
+async def open_rig(
+    root: Path, settings: ImapSettings | None = None, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Rig]:
     """A rig in that directory, taken down afterwards."""
-    rig = Rig(root, settings or ImapSettings())
+    rig = Rig(root, settings or ImapSettings(), tls)
     try:
         yield rig
     finally:
