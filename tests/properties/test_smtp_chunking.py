@@ -99,7 +99,7 @@ def cut(data: st.DataObject, session: bytes) -> list[bytes]:
 
 
 @given(sessions, st.data(), st.booleans(), st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_any_cutting_gives_the_same(
     session: bytes, data: st.DataObject, lmtp: bool, nul_refused: bool
 ) -> None:

@@ -7,9 +7,9 @@ from staffetta.protocols.smtp.events import MailGiven, RecipientGiven, RefusalRe
 from staffetta.protocols.smtp.parameters import parse_mail_parameters, parse_recipient_parameters
 from staffetta.protocols.smtp.paths import (
     Path,
-    ordinary_recipient,
-    ordinary_sender,
     take_forward_path,
+    take_ordinary_recipient,
+    take_ordinary_sender,
     take_reverse_path,
 )
 from staffetta.protocols.smtp.refusal import CommandRefusal
@@ -19,13 +19,12 @@ from staffetta.protocols.smtp.replies import Reply
 def parse_mail(argument: bytes, *, auth_offered: bool) -> MailGiven:
     """`FROM:<reverse-path> [parameters]`; raises `CommandRefusal`."""
     text = _decode(argument, replies.BAD_SENDER)
-    path = ordinary_sender(text)
-    if path is not None:
-        return MailGiven(path)
-    at = _after_keyword(text, "FROM:", replies.MAIL_SYNTAX)
-    taken = take_reverse_path(text, at)
+    taken = take_ordinary_sender(text)
     if taken is None:
-        raise CommandRefusal(replies.BAD_SENDER, RefusalReason.BAD_ADDRESS)
+        at = _after_keyword(text, "FROM:", replies.MAIL_SYNTAX)
+        taken = take_reverse_path(text, at)
+        if taken is None:
+            raise CommandRefusal(replies.BAD_SENDER, RefusalReason.BAD_ADDRESS)
     path, end = taken
     if end == len(text):
         given = MailGiven(path)
@@ -44,13 +43,12 @@ def parse_mail(argument: bytes, *, auth_offered: bool) -> MailGiven:
 def parse_rcpt(argument: bytes, *, smtputf8: bool) -> RecipientGiven:
     """`TO:<forward-path> [parameters]`; raises `CommandRefusal`."""
     text = _decode(argument, replies.BAD_RECIPIENT)
-    path = ordinary_recipient(text)
-    if path is not None:
-        return RecipientGiven(path)
-    at = _after_keyword(text, "TO:", replies.RCPT_SYNTAX)
-    taken = take_forward_path(text, at)
+    taken = take_ordinary_recipient(text)
     if taken is None:
-        raise CommandRefusal(replies.BAD_RECIPIENT, RefusalReason.BAD_ADDRESS)
+        at = _after_keyword(text, "TO:", replies.RCPT_SYNTAX)
+        taken = take_forward_path(text, at)
+        if taken is None:
+            raise CommandRefusal(replies.BAD_RECIPIENT, RefusalReason.BAD_ADDRESS)
     path, end = taken
     if not smtputf8:
         _expect_ascii(path)

@@ -185,6 +185,8 @@ def _bdat(session: Session, line: bytes, argument: bytes) -> None:
     octets = int(found[1])
     if octets > overrun_bytes_max(session.limits, session.size_bytes_max):
         session.record("BDAT", replies.CHUNK_TOO_BIG, RefusalReason.MESSAGE_TOO_BIG, line)
+        session.discard_chunks()
+        session.forget_transaction()
         session.hang_up(replies.CHUNK_TOO_BIG, CloseReason.TOO_MANY)
         return
     session.chunk_size_bytes = session.chunk_left_bytes = octets
@@ -231,7 +233,7 @@ def _noop(session: Session, line: bytes, argument: bytes) -> None:
 def _quit(session: Session, line: bytes, argument: bytes) -> None:
     if _refuse_argument(session, b"QUIT", argument, line):
         return
-    session.hang_up(replies.farewell(session.settings.hostname), CloseReason.QUIT)
+    session.hang_up(session.settings.farewell, CloseReason.QUIT)
 
 
 def _starttls(session: Session, line: bytes, argument: bytes) -> None:

@@ -9,7 +9,9 @@ further on can see an end of data that was not seen here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum, IntEnum
+from types import MappingProxyType
 
 from staffetta.protocols.lines import LineBuffer
 from staffetta.protocols.smtp import replies
@@ -33,13 +35,15 @@ class Flaw(IntEnum):
     TOO_BIG = 5
 
 
-FLAW_REPLIES: dict[Flaw, tuple[Reply, RefusalReason]] = {
-    Flaw.BARE_NEWLINE: (replies.BARE_NEWLINE, RefusalReason.BARE_NEWLINE),
-    Flaw.NUL: (replies.NUL, RefusalReason.NUL),
-    Flaw.LONG_LINE: (replies.TEXT_LINE_TOO_LONG, RefusalReason.LINE_TOO_LONG),
-    Flaw.BIG_HEADER: (replies.HEADER_TOO_BIG, RefusalReason.HEADER_TOO_BIG),
-    Flaw.TOO_BIG: (replies.MESSAGE_TOO_BIG, RefusalReason.MESSAGE_TOO_BIG),
-}
+FLAW_REPLIES: Mapping[Flaw, tuple[Reply, RefusalReason]] = MappingProxyType(
+    {
+        Flaw.BARE_NEWLINE: (replies.BARE_NEWLINE, RefusalReason.BARE_NEWLINE),
+        Flaw.NUL: (replies.NUL, RefusalReason.NUL),
+        Flaw.LONG_LINE: (replies.TEXT_LINE_TOO_LONG, RefusalReason.LINE_TOO_LONG),
+        Flaw.BIG_HEADER: (replies.HEADER_TOO_BIG, RefusalReason.HEADER_TOO_BIG),
+        Flaw.TOO_BIG: (replies.MESSAGE_TOO_BIG, RefusalReason.MESSAGE_TOO_BIG),
+    }
+)
 
 
 class Progress(Enum):
@@ -240,6 +244,8 @@ def overrun_bytes_max(limits: SmtpLimits, size_bytes_max: int) -> int:
 
 def _undecided_bytes(held: bytes, at: int) -> int:
     """How many octets at the end of `held[at:]` may be the beginning of an end of data."""
+    if at == len(held) or held[-1] not in _END_OF_DATA:
+        return 0
     for length in range(len(_END_OF_DATA) - 1, 0, -1):
         if held.endswith(_END_OF_DATA[:length], at):
             return length

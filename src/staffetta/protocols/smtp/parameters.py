@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TypeVar
 
 from staffetta.protocols.smtp.events import (
@@ -38,7 +40,10 @@ _HEX_POINT = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")  # RFC 6533 §3
 _ADDRESS_TYPE = re.compile(r"[A-Za-z0-9-]+")
 _PRINTABLE = re.compile(r"[ -~]*")
 
-_Word = TypeVar("_Word", BodyType, ReturnContent)
+_BODY_TYPES = MappingProxyType({word.value: word for word in BodyType})
+_RETURN_CONTENTS = MappingProxyType({word.value: word for word in ReturnContent})
+
+_Word = TypeVar("_Word")
 
 
 def parse_mail_parameters(text: str, *, auth_offered: bool) -> MailParameters:
@@ -53,11 +58,11 @@ def parse_mail_parameters(text: str, *, auth_offered: bool) -> MailParameters:
             case "SIZE":
                 size_bytes = _size(value)
             case "BODY":
-                body = _one_of(BodyType, value)
+                body = _one_of(_BODY_TYPES, value)
             case "SMTPUTF8":
                 smtputf8 = _flag(value)
             case "RET":
-                ret = _one_of(ReturnContent, value)
+                ret = _one_of(_RETURN_CONTENTS, value)
             case "ENVID":
                 envid = _envid(value)
             case "AUTH" if auth_offered:
@@ -111,11 +116,11 @@ def _size(value: str | None) -> int:
     return int(value)
 
 
-def _one_of(words: type[_Word], value: str | None) -> _Word:
-    try:
-        return words((value or "").upper())
-    except ValueError:
-        raise _bad() from None
+def _one_of(words: Mapping[str, _Word], value: str | None) -> _Word:
+    word = words.get((value or "").upper())
+    if word is None:
+        raise _bad()
+    return word
 
 
 def _flag(value: str | None) -> bool:

@@ -84,6 +84,7 @@ def read_text(session: Session) -> bool:
         return False
     if progress is Progress.OVERRUN:
         session.record("DATA", replies.MESSAGE_TOO_BIG, RefusalReason.MESSAGE_TOO_BIG)
+        session.forget_transaction()
         session.hang_up(replies.MESSAGE_TOO_BIG, CloseReason.TOO_MANY)
     else:
         _end_text(session, reader)
@@ -125,9 +126,10 @@ def read_chunk(session: Session) -> bool:
 def refuse_message(session: Session, reply: Reply, reason: str) -> None:
     """Say no to a whole message, once per recipient in LMTP (RFC 2033 §4.2)."""
     times = len(session.recipients) if session.settings.lmtp else 1
-    session.refuse("DATA", reply, reason, times=times)
-    if session.phase is not Phase.CLOSED:
-        session.forget_transaction()
+    session.out.append(reply.wire * times)
+    session.record("DATA", reply, reason)
+    session.forget_transaction()
+    session.count_error()
 
 
 def _emit_chunk(session: Session, reader: TextReader) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from types import MappingProxyType
 from typing import Final
 
 from staffetta.protocols.lines import LineBuffer
@@ -34,7 +35,10 @@ Question = MailGiven | RecipientGiven | MessageReceived | TlsRequested | AuthGiv
 _REFUSED_LINE_BYTES_MAX = 512
 _NEW: Final = Stage.NEW
 _READY: Final = Stage.READY
-_SECURED = {(False, False): "", (True, False): "S", (False, True): "A", (True, True): "SA"}
+# By whether there is TLS, and whether the client is authenticated (RFC 3848 §1).
+_SECURED: Final = MappingProxyType(
+    {(False, False): "", (True, False): "S", (False, True): "A", (True, True): "SA"}
+)
 
 
 class Session:
@@ -156,12 +160,13 @@ class Session:
         reason: str,
         line: bytes = b"",
         path: Path | None = None,
-        *,
-        times: int = 1,
     ) -> None:
-        """Say no, `times` over, and have it recorded."""
-        self.out.append(reply.wire * times)
+        """Say no to a command, have it recorded, and hang up if it was one too many."""
+        self.out.append(reply.wire)
         self.record(command, reply, reason, line, path)
+        self.count_error()
+
+    def count_error(self) -> None:
         self.errors += 1
         if self.errors >= self.limits.errors_max:
             self.hang_up(replies.TOO_MANY_ERRORS, CloseReason.TOO_MANY)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from staffetta.protocols.smtp.replies import Reply
+from staffetta.protocols.smtp.replies import Reply, farewell
 
 _KIB = 1024
 _MIB = 1024 * _KIB
@@ -81,6 +81,7 @@ class SmtpSettings:
     """Refuse NUL in messages: no MIME body may have it (RFC 2045 §2.8) and no IMAP literal can
     carry it (RFC 3501 §4.3)."""
     limits: SmtpLimits = field(default_factory=SmtpLimits)
+    farewell: Reply = field(init=False, repr=False, compare=False)
     greeting_wire: bytes = field(init=False, repr=False, compare=False)
     helo_wire: bytes = field(init=False, repr=False, compare=False)
     ehlo_clear_wire: bytes = field(init=False, repr=False, compare=False)
@@ -89,14 +90,15 @@ class SmtpSettings:
     def __post_init__(self) -> None:
         assert self.hostname, "a server has a name"
         protocol = "LMTP" if self.lmtp else "ESMTP"
-        wires = {
+        made = {
+            "farewell": farewell(self.hostname),
             "greeting_wire": Reply(220, "", f"{self.hostname} {protocol}").wire,
             "helo_wire": Reply(250, "", self.hostname).wire,
             "ehlo_clear_wire": self._ehlo(tls=False).wire,
             "ehlo_tls_wire": self._ehlo(tls=True).wire,
         }
-        for name, wire in wires.items():
-            object.__setattr__(self, name, wire)
+        for name, value in made.items():
+            object.__setattr__(self, name, value)
 
     def auth_possible(self, *, tls: bool) -> bool:
         """Whether AUTH is offered on a connection with or without TLS."""
