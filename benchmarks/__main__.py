@@ -24,6 +24,8 @@ MEASURES: dict[str, Callable[[Bench], Report]] = {
     idle.NAME: idle.measure,
     flat.NAME: flat.measure,
 }
+# What stands beside itself needs no peers, and no root.
+ALONE = frozenset({flat.NAME})
 
 
 @click.command(help=__doc__)
@@ -53,7 +55,8 @@ def main(
     """Entry point."""
     console = Console()
     try:
-        install_peers(console)
+        if not ALONE.issuperset(names) or not names:
+            install_peers(console)
         workplace = Workplace(work)
     except PeerFault as fault:
         console.print(f"[red]{fault}[/]")

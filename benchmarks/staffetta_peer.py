@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from argon2 import PasswordHasher
 from benchmarks.peers.port import Door, PeerFault
 from benchmarks.peers.postfix import DOMAIN
 from benchmarks.peers.processes import LOOPBACK, Daemon, Workplace, await_door
+from staffetta.app.control import ask
 
 PROGRAM = Path(sys.executable).parent / "staffetta"
 PORTS = 1000
@@ -29,6 +31,10 @@ COMMAND_TIMEOUT_S = 900
 READY_TIMEOUT_S = 60.0
 DRAIN_TIMEOUT_S = 240.0
 DRAIN_POLL_S = 0.1
+CONTROL_TIMEOUT_S = 10.0
+WATCH_POLL_S = 0.05
+# A first, at least two steps, and the end.
+COUNTS_MIN = 4
 
 # Sign-in is never measured, and Dovecot's passwords are plain: so ours cost next to nothing.
 CONFIGURATION = """\
@@ -61,6 +67,14 @@ class Roles(Enum):
     def label(self) -> str:
         """What tables call Staffetta with these roles."""
         return f"staffetta ({'all' if self is Roles.ALL else self.value[0]})"
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """How fast what had waited was delivered, and how long it took in all."""
+
+    rate: float
+    seconds: float
 
 
 class Staffetta:
@@ -138,6 +152,30 @@ class Staffetta:
             if time.monotonic() > limit:
                 raise PeerFault(f"{self.name}: {waiting} messages still wait for delivery")
             time.sleep(DRAIN_POLL_S)
+
+    def watch_drain(self, messages: int) -> Drained:
+        """Watch the delivering process until it has delivered ``messages`` since its start.
+
+        The process counts its deliveries about twice a second. So the rate is that between its
+        first and its last count before the end: start and tail are not in it. Where the end comes
+        too soon for that, it is the rate from when watching began.
+        """
+        socket = self._root / "data" / "run" / "deliver-0.sock"
+        started = time.perf_counter()
+        counts: list[tuple[float, int]] = []
+        while not counts or counts[-1][1] < messages:
+            numbers = ask(socket, {"do": "status"}, CONTROL_TIMEOUT_S)["numbers"]
+            now_s, delivered = time.perf_counter() - started, int(numbers["delivered"])
+            if delivered and (not counts or delivered > counts[-1][1]):
+                counts.append((now_s, delivered))
+            if now_s > DRAIN_TIMEOUT_S:
+                raise PeerFault(f"{self.name}: {delivered} of {messages} messages delivered")
+            time.sleep(WATCH_POLL_S)
+        end_s = counts[-1][0]
+        if len(counts) < COUNTS_MIN:
+            return Drained(messages / end_s, end_s)
+        (first_s, first), (last_s, last) = counts[0], counts[-2]
+        return Drained((last - first) / (last_s - first_s), end_s)
 
     def _furnish(self, users: list[str]) -> None:
         self._ask("brand", "add", "bench", "Bench")
