@@ -38,6 +38,7 @@ from staffetta.screening.sign_in import SignInDesk
 
 PATIENCE_S = 10.0
 PASSWORD = "correct horse"
+IMPATIENT = AccessSettings(deadline_s=0.3, probe_deadline_s=0.3, probe_interval_s=0.02)
 CATALOGUE = Catalogue(
     brands={
         "libero": Brand("libero", "Libero Mail", "it"),
@@ -177,7 +178,11 @@ class Rig:
     """A hall with one cell and two accounts, and whatever a test does to them."""
 
     def __init__(
-        self, root: Path, settings: ImapSettings, tls: ssl.SSLContext | None = None
+        self,
+        root: Path,
+        settings: ImapSettings,
+        tls: ssl.SSLContext | None = None,
+        access: AccessSettings = IMPATIENT,
     ) -> None:
         self.clock = HeldClock()
         self.volume = DirectoryVolume("c1", root / "c1")
@@ -187,7 +192,7 @@ class Rig:
         self.troubled: list[int] = []
         self.accesses = CellAccesses(
             lambda name: self.cell,
-            AccessSettings(deadline_s=0.3, probe_deadline_s=0.3, probe_interval_s=0.02),
+            access,
             changed=lambda cell, state, detail: self.states.append(state),
             troubled=lambda ref, error: self.troubled.append(ref.mailbox),
         )
@@ -277,10 +282,13 @@ def ref_of(target: Target) -> MailboxRef:
 
 @asynccontextmanager
 async def open_rig(
-    root: Path, settings: ImapSettings | None = None, tls: ssl.SSLContext | None = None
+    root: Path,
+    settings: ImapSettings | None = None,
+    tls: ssl.SSLContext | None = None,
+    access: AccessSettings = IMPATIENT,
 ) -> AsyncIterator[Rig]:
     """A rig in that directory, taken down afterwards."""
-    rig = Rig(root, settings or ImapSettings(), tls)
+    rig = Rig(root, settings or ImapSettings(), tls, access)
     try:
         yield rig
     finally:

@@ -92,7 +92,8 @@ def test_imapclient_lives_in_a_mailbox(door: LiveDoor) -> None:
             client.append("INBOX", mail)
         count = client.select_folder("INBOX")[b"EXISTS"]
         assert count == len(samples())
-        parsed = client.fetch(client.search(), ["ENVELOPE", "BODYSTRUCTURE", "FLAGS", "INTERNALDATE"])
+        items = ["ENVELOPE", "BODYSTRUCTURE", "FLAGS", "INTERNALDATE"]
+        parsed = client.fetch(client.search(), items)
         assert len(parsed) == count
         assert all({b"ENVELOPE", b"BODYSTRUCTURE"} <= data.keys() for data in parsed.values())
         client.add_flags([1, 2], [rb"\Flagged", b"Lavoro"])

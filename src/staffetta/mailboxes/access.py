@@ -63,6 +63,7 @@ class AccessSettings:
     """How long and how much; seconds and counts."""
 
     deadline_s: float = 5.0
+    turn_s: float = 30.0  # for earlier operations on the same mailbox to end
     threads_max: int = 4
     waiting_max: int = 2_000
     probe_deadline_s: float = 5.0
@@ -203,6 +204,10 @@ class CellAccess:
         self.refuses_writes = state is not CellState.HEALTHY
         self._mode = mode
         self.detail = detail
+        if not readable:
+            for waiting in self._turns.values():
+                for future in waiting:
+                    _end_wait(future)
         if state is not self.state:
             self.state = state
             self._changed(self.name, state, detail)
@@ -242,7 +247,7 @@ class CellAccess:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[bool] = loop.create_future()
         waiting.append(future)
-        timer = loop.call_later(self._settings.deadline_s, _end_wait, future)
+        timer = loop.call_later(self._settings.turn_s, _end_wait, future)
         try:
             mine = await future
         except asyncio.CancelledError:

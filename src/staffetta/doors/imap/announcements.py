@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from staffetta.doors.imap.flags import RECENT, FlagTables
-from staffetta.doors.imap.view import News, View
+from staffetta.doors.imap.view import News, Row, View
 from staffetta.mailboxes.port import SYSTEM_FLAGS
 from staffetta.protocols.imap import codes, responses
 from staffetta.protocols.imap.attributes import FetchItem
-from staffetta.protocols.imap.fetch_lines import FetchLayout, fetch_lines
+from staffetta.protocols.imap.fetch_lines import FetchLayout
 
 _FLAGS = FetchLayout.of([FetchItem.FLAGS])
 _UID_FLAGS = FetchLayout.of([FetchItem.UID, FetchItem.FLAGS])
@@ -43,31 +45,33 @@ def announce(news: News, view: View, telling: Telling) -> bytes:
         parts.append(responses.exists(news.count))
         parts.append(responses.recent(news.recent or 0))
     if news.updates:
-        parts.append(announce_updates(news.updates, view, telling))
+        numbers, rows = zip(*news.updates, strict=True)
+        parts.append(announce_updates(numbers, rows, view, telling))
     return b"".join(parts)
 
 
 def announce_updates(
-    updates: list[tuple[int, tuple[int, int, int]]], view: View, telling: Telling
+    numbers: Sequence[int], rows: Sequence[Row], view: View, telling: Telling
 ) -> bytes:
-    """FETCH lines with the flags of these (message number, row)."""
-    table = telling.tables.of(view.keywords)
-    numbers = [number for number, _ in updates]
-    uids = [row[0] for _, row in updates]
-    flags = [table[shown_flags(view, row[0], row[1])] for _, row in updates]
+    """FETCH lines with the flags of rows."""
+    uids, flags, modseqs = zip(*rows, strict=True)
+    shown = show_flags(view, telling.tables, uids, flags)
     if telling.modseq:
-        modseqs = [row[2] for _, row in updates]
-        return fetch_lines(_UID_FLAGS_MODSEQ, numbers, uids, flags, modseqs)
+        return write_lines(_UID_FLAGS_MODSEQ, numbers, uids, shown, modseqs)
     if telling.by_uid:
-        return fetch_lines(_UID_FLAGS, numbers, uids, flags)
-    return fetch_lines(_FLAGS, numbers, flags)
+        return write_lines(_UID_FLAGS, numbers, uids, shown)
+    return write_lines(_FLAGS, numbers, shown)
 
 
-def announce_modseqs(updates: list[tuple[int, tuple[int, int, int]]]) -> bytes:
+def announce_modseqs(numbers: Sequence[int], rows: Sequence[Row]) -> bytes:
     """FETCH lines with the modseqs alone, after a silent STORE (RFC 7162 §3.1.3)."""
-    numbers = [number for number, _ in updates]
-    uids = [row[0] for _, row in updates]
-    return fetch_lines(_UID_MODSEQ, numbers, uids, [row[2] for _, row in updates])
+    uids, _, modseqs = zip(*rows, strict=True)
+    return write_lines(_UID_MODSEQ, numbers, uids, modseqs)
+
+
+def write_lines(layout: FetchLayout, *columns: Iterable[object]) -> bytes:
+    """A line for each message: its number, then what the layout names."""
+    return b"".join(map(layout.template.__mod__, zip(*columns, strict=True)))
 
 
 def announce_flags(view: View) -> bytes:
@@ -78,6 +82,12 @@ def announce_flags(view: View) -> bytes:
     return responses.flags(names) + responses.untagged_ok(text, codes.permanent_flags(permanent))
 
 
-def shown_flags(view: View, uid: int, flags: int) -> int:
-    """The flags as the session sees them: with \\Recent where it is."""
-    return flags | RECENT if view.recent and view.is_recent(uid) else flags
+def show_flags(
+    view: View, tables: FlagTables, uids: Sequence[int], flags: Sequence[int]
+) -> Iterable[bytes]:
+    """The flags of messages, sorted by UID, as the session sees them: with \\Recent."""
+    keys = list(flags)
+    for low, high in view.recent:
+        start, stop = bisect_left(uids, low), bisect_right(uids, high)
+        keys[start:stop] = [key | RECENT for key in keys[start:stop]]
+    return map(tables.of(view.keywords).__getitem__, keys)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from types import MappingProxyType
 from typing import Any, cast
 
-from staffetta.doors.imap.announcements import shown_flags
+from staffetta.doors.imap.announcements import show_flags
 from staffetta.doors.imap.flags import FlagTables
 from staffetta.doors.imap.sections import SectionCutter
 from staffetta.doors.imap.view import View
@@ -86,22 +83,25 @@ class FetchPlan:
 
     def write_view(self, view: View, tables: FlagTables, positions: Iterable[range]) -> bytes:
         """The lines for these positions from the view alone."""
-        uids, flags = view.image.uids, view.image.flags
-        parts = []
+        parts: list[bytes] = []
         for span in positions:
-            rows = [
-                (uid, flag, 0)
-                for uid, flag in zip(uids[_cut(span)], flags[_cut(span)], strict=True)
-            ]
-            parts.extend(self.write(view, tables, range(span.start + 1, span.stop + 1), rows))
+            uids = view.image.uids[span.start : span.stop]
+            columns: list[Iterable[object]] = [range(span.start + 1, span.stop + 1)]
+            for item in self.items:
+                if item is FetchItem.UID:
+                    columns.append(uids)
+                else:
+                    flags = view.image.flags[span.start : span.stop]
+                    columns.append(show_flags(view, tables, uids, flags))
+            parts.extend(map(self.template.__mod__, zip(*columns, strict=True)))
         return b"".join(parts)
 
     def write(
         self, view: View, tables: FlagTables, numbers: Sequence[int], rows: Rows
-    ) -> list[bytes]:
+    ) -> Sequence[bytes]:
         """The lines for rows with these message numbers, as pieces to be joined."""
         if not rows:
-            return []
+            return ()
         values = list(zip(*rows, strict=True))
         columns: list[Iterable[object]] = [numbers]
         next_column = 3
@@ -112,15 +112,13 @@ class FetchPlan:
                 columns.append(_show(item, values[next_column]))
                 next_column += 1
             elif item is FetchItem.FLAGS:
-                columns.append(_show_flags(view, tables, values[0], values[1]))
+                columns.append(show_flags(view, tables, values[0], values[1]))
             else:
                 columns.append(values[0] if item is FetchItem.UID else values[2])
         if self.cutters:
             columns.extend(self._cut_sections(values[-1]))
         if not self.ends_whole:
-            return [
-                (self.template * len(rows)) % tuple(chain.from_iterable(zip(*columns, strict=True)))
-            ]
+            return list(map(self.template.__mod__, zip(*columns, strict=True)))
         bodies = cast("Sequence[bytes]", columns[-1])
         columns[-1] = map(len, bodies)
         pieces = [b")\r\n"] * (3 * len(rows))
@@ -134,7 +132,8 @@ class FetchPlan:
         found: list[Sequence[bytes]] = []
         parted = self.cutters[:-1] if self.ends_whole else self.cutters
         if parted:
-            roots = list(map(scan, sources))
+            inside = any(cutter.wanted.part for cutter in parted)
+            roots = [scan(source) if inside else None for source in sources]
             found = [list(map(cutter.cut, sources, roots)) for cutter in parted]
         if self.ends_whole:
             found.append(
@@ -145,28 +144,6 @@ class FetchPlan:
                 ]
             )
         return found
-
-
-def number_rows(view: View, position: int, rows: Rows) -> Sequence[int]:
-    """The message numbers of rows, the first of which is at `position` or behind it."""
-    uids = view.image.uids
-    found = array("I", [row[0] for row in rows])
-    if uids[position : position + len(found)] == found:
-        return range(position + 1, position + len(found) + 1)
-    return [bisect_left(uids, uid) + 1 for uid in found]
-
-
-def _cut(span: range) -> slice:
-    return slice(span.start, span.stop)
-
-
-def _show_flags(
-    view: View, tables: FlagTables, uids: Sequence[int], flags: Sequence[int]
-) -> Iterable[bytes]:
-    table = tables.of(view.keywords)
-    if view.recent:
-        flags = [shown_flags(view, uid, each) for uid, each in zip(uids, flags, strict=True)]
-    return map(table.__getitem__, flags)
 
 
 def _show(item: FetchItem, values: Sequence[Any]) -> Iterable[object]:

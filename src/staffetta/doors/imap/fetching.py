@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
-from staffetta.doors.imap.fetch_plan import FetchPlan, number_rows
+from staffetta.doors.imap.fetch_plan import FetchPlan
 from staffetta.doors.imap.flags import FlagTables
 from staffetta.doors.imap.looking import Looker
 from staffetta.doors.imap.session import Session
 from staffetta.doors.imap.settings import CHUNK_BYTES, CHUNK_MESSAGES
-from staffetta.doors.imap.view import Row, View, join_positions, note_changes
+from staffetta.doors.imap.view import Row, View, join_positions, note_changes, number_rows
 from staffetta.mailboxes.port import SEEN, FlagChange, Mailbox, SetFlags
 from staffetta.protocols.imap import codes, responses
 from staffetta.protocols.imap.attributes import FetchItem
@@ -119,18 +120,15 @@ class _Work:
             now, rest = _split(positions, CHUNK_MESSAGES)
             return _Chunk(plan.write_view(view, self.tables, now), rest, count_in(now))
         pieces: list[bytes] = []
-        size_bytes = found = position = 0
-        if positions:
-            position = positions[0].start
-            for rows in mailbox.fetch(view.name, view.spans(positions), plan.columns):
-                numbers = number_rows(view, position, rows)
-                position = numbers[-1]
-                found += len(rows)
-                new = plan.write(view, self.tables, numbers, rows)
-                pieces += new
-                size_bytes += sum(map(len, new))
-                if size_bytes >= CHUNK_BYTES:
-                    return _Chunk(b"".join(pieces), _beyond(positions, position), found)
+        size_bytes = found = 0
+        for rows in mailbox.fetch(view.name, view.spans(positions), plan.columns):
+            numbers = number_rows(view, cast("list[Row]", rows))
+            found += len(rows)
+            new = plan.write(view, self.tables, numbers, rows)
+            pieces += new
+            size_bytes += sum(map(len, new))
+            if size_bytes >= CHUNK_BYTES:
+                return _Chunk(b"".join(pieces), _beyond(positions, numbers[-1]), found)
         return _Chunk(b"".join(pieces), [], found)
 
 

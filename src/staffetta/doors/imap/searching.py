@@ -28,7 +28,9 @@ async def search(session: Session, command: Search) -> bytes:
     if command.has_modseq:
         session.condstore = True  # RFC 7162 §3.1
     work = _Work(command, session.looker(command), session.hall.clock.now_us())
-    found = await session.visit(lambda mailbox: work.search(mailbox, view))
+    found = await session.visit(
+        lambda mailbox: work.search(mailbox, view), deadline_s=session.hall.settings.search_s
+    )
     session.adopt(found.view)
     session.send(found.news)
     uids = found.view.image.uids

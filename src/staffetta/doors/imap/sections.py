@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from staffetta.formats.headers import FieldSelection, prepare_selection
+from staffetta.formats.headers import FieldSelection, find_body, prepare_selection
 from staffetta.formats.imapdata import Specifier, section
 from staffetta.formats.mime import Part
 from staffetta.protocols.imap.attributes import BodySection, SectionText
@@ -54,10 +54,16 @@ class SectionCutter:
         found = header if self._selection is None else self._selection.select(header)
         return self._write(found, 0, len(found))
 
-    def cut(self, data: bytes, root: Part) -> bytes:
-        """The section as it goes on the wire; NIL where the message has no such part."""
-        specifier = _SPECIFIERS[self.wanted.text]
-        found = section(data, root, self.wanted.part, specifier, self._selection)
+    def cut(self, data: bytes, root: Part | None) -> bytes:
+        """The section as it goes on the wire; NIL where the message has no such part.
+
+        `root` is needed for parts only.
+        """
+        if root is None:
+            found = self._cut_top(data)
+        else:
+            specifier = _SPECIFIERS[self.wanted.text]
+            found = section(data, root, self.wanted.part, specifier, self._selection)
         match found:
             case None:
                 return b"NIL"
@@ -65,6 +71,21 @@ class SectionCutter:
                 return self._write(found, 0, len(found))
             case start, end:
                 return self._write(data, start, end)
+
+    def _cut_top(self, data: bytes) -> bytes | tuple[int, int] | None:
+        body = find_body(data, 0, len(data))
+        match self.wanted.text:
+            case SectionText.ALL:
+                return 0, len(data)
+            case SectionText.TEXT:
+                return body, len(data)
+            case SectionText.HEADER:
+                return 0, body
+            case SectionText.MIME:
+                return None
+            case _:
+                assert self._selection is not None
+                return self._selection.select(data[:body])
 
     def _write(self, data: bytes, start: int, end: int) -> bytes:
         if self.wanted.partial is not None:

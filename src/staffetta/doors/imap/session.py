@@ -126,9 +126,11 @@ class Session:
         found.append(b"AUTH=PLAIN" if self.may_send_password else b"LOGINDISABLED")
         return found
 
-    async def visit(self, job: Callable[[Mailbox], T], writes: bool = False) -> T:
+    async def visit(
+        self, job: Callable[[Mailbox], T], writes: bool = False, deadline_s: float | None = None
+    ) -> T:
         """Run a job on the mailbox, on a thread of its cell (`CellAccess.run`)."""
-        return await self.cell.run(self.signed_in.ref, job, writes)
+        return await self.cell.run(self.signed_in.ref, job, writes, deadline_s)
 
     def send(self, octets: bytes) -> None:
         """Write, if there is anything."""

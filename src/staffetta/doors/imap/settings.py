@@ -24,6 +24,7 @@ class ImapSettings:
     signed_out_s: float = 60.0
     signed_in_s: float = 1_860.0  # RFC 3501 5.4: at least 30 minutes
     write_s: float = 300.0
+    search_s: float = 30.0  # of a SEARCH that has to read what no index has yet
     heartbeat_s: float = 120.0  # of "* OK Still here" in IDLE; keeps NAT boxes and Outlook awake
     idle_look_s: float = 30.0  # notifications may be lost
     wake_delay_s: float = 0.03  # news of one moment is told together

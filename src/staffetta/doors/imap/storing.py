@@ -9,7 +9,7 @@ from staffetta.doors.imap.announcements import announce_modseqs, announce_update
 from staffetta.doors.imap.flags import split_names
 from staffetta.doors.imap.looking import Looker, read_rows
 from staffetta.doors.imap.session import Session
-from staffetta.doors.imap.view import Row, View, note_changes
+from staffetta.doors.imap.view import Row, View, note_changes, number_rows
 from staffetta.mailboxes.port import FlagChange, Mailbox, SetFlags
 from staffetta.protocols.imap import codes, responses
 from staffetta.protocols.imap.commands import Store, StoreMode
@@ -96,22 +96,17 @@ class _Work:
         self, mailbox: Mailbox, view: View, rows: Sequence[Row], modseq: int
     ) -> tuple[View, bytes]:
         view = note_changes(view, rows)
-        updates = [(number, row) for number, row in zip(_number(view, rows), rows, strict=True)]
         telling = self.looker.telling
         new_keywords = not set(split_names(self.command.flags)[1]) <= set(view.keywords)
         if new_keywords or modseq > view.modseq + 1:
             # FLAGS must come before the FETCH that shows a new keyword (RFC 3501 §7.2.6).
             view, news = self.looker.look(mailbox, view, told=frozenset(rows))
+            rows = [row for row in rows if view.image.find(row[0]) >= 0]
         else:
             view, news = view.at(modseq), b""  # nobody else has been here since the look
-        if not self.command.silent:
-            news += announce_updates(updates, view, telling) if updates else b""
-        elif telling.modseq and updates:
-            news += announce_modseqs(updates)
-        return view, news
-
-
-def _number(view: View, rows: Sequence[Row]) -> list[int]:
-    if len(rows) == view.count:
-        return list(range(1, view.count + 1))
-    return [view.image.find(row[0]) + 1 for row in rows]
+        if not rows or (self.command.silent and not telling.modseq):
+            return view, news
+        numbers = number_rows(view, rows)
+        if self.command.silent:
+            return view, news + announce_modseqs(numbers, rows)
+        return view, news + announce_updates(numbers, rows, view, telling)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from itertools import compress
 from weakref import WeakValueDictionary
@@ -181,19 +181,21 @@ def advance(
         gone = frozenset()
     recent = view.recent
     if snapshot.rows:
-        uid_last = image.uids[-1] if image.uids else 0
-        count = len(image.uids)
-        image, changed = _apply(image, max(uid_last, view.uid_next - 1), snapshot.rows)
+        uid_known = max(image.uids[-1] if image.uids else 0, view.uid_next - 1)
+        split = bisect_left(snapshot.rows, (uid_known + 1,))
+        changed, new = snapshot.rows[:split], snapshot.rows[split:]
+        positions = _locate(image, changed)
         news.updates = [
-            (number, row)
-            for number, row, before in changed
-            if (row not in told if tells_modseq else row[1] != before)
+            (position + 1, row)
+            for position, row in zip(positions, changed, strict=True)
+            if (row not in told if tells_modseq else row[1] != image.flags[position])
         ]
-        if len(image.uids) > count:
+        image = _set_flags(image, positions, changed)
+        if new:
+            image = _append(image, new)
             news.count = len(image.uids)
-        recent = _add_recent(
-            recent, max(snapshot.recent_from, view.uid_next), snapshot.folder.uid_next
-        )
+        first_recent = max(snapshot.recent_from, view.uid_next)
+        recent = _add_recent(recent, first_recent, snapshot.folder.uid_next)
     moved = replace(
         view,
         name=snapshot.folder.name,
@@ -229,40 +231,48 @@ def _remove(image: Image, gone: Iterable[int]) -> tuple[Image, list[range]]:
 
 def note_changes(view: View, rows: Sequence[Row]) -> View:
     """The view after changes that the client is told of, or need not be, in another way."""
-    image, _ = _apply(view.image, view.uid_last, rows)
-    return replace(view, image=image)
+    return replace(view, image=_set_flags(view.image, _locate(view.image, rows), rows))
 
 
-def _apply(
-    image: Image, uid_known: int, rows: Sequence[Row]
-) -> tuple[Image, list[tuple[int, Row, int]]]:
-    """Take changed and new messages over.
+def number_rows(view: View, rows: Sequence[Row]) -> Sequence[int]:
+    """The message numbers of rows, which must all be in the view."""
+    positions = _locate(view.image, rows)
+    if isinstance(positions, range):
+        return range(positions.start + 1, positions.stop + 1)
+    return [position + 1 for position in positions]
 
-    Returns the image and the changed ones: message number, row, flags before.
-    """
-    split = bisect_left(rows, (uid_known + 1,))
-    uids, flags = image.uids, image.flags
-    changed: list[tuple[int, Row, int]] = []
-    if split:
-        flags = flags[:]
-        find = _finder(image, split)
-        for row in rows[:split]:
-            position = find(row[0], -1)
-            if position < 0:
-                raise ViewBroken(f"message {row[0]} came back")
-            changed.append((position + 1, row, flags[position]))
+
+def _locate(image: Image, rows: Sequence[Row]) -> Sequence[int]:
+    """Where the rows, sorted by UID, are in the image. Raises `ViewBroken`."""
+    uids = array("I", [row[0] for row in rows])
+    start = image.find(uids[0]) if uids else 0
+    if start >= 0 and image.uids[start : start + len(uids)] == uids:
+        return range(start, start + len(uids))
+    if len(uids) > SEARCHES_MAX:
+        places = dict(zip(image.uids, range(len(image.uids)), strict=True))
+        found = [places.get(uid, -1) for uid in uids]
+    else:
+        found = [image.find(uid) for uid in uids]
+    if -1 in found:
+        raise ViewBroken(f"message {uids[found.index(-1)]} came back")
+    return found
+
+
+def _set_flags(image: Image, positions: Sequence[int], rows: Sequence[Row]) -> Image:
+    if not rows:
+        return image
+    flags = image.flags[:]
+    if isinstance(positions, range):
+        flags[positions.start : positions.stop] = array("Q", [row[1] for row in rows])
+    else:
+        for position, row in zip(positions, rows, strict=True):
             flags[position] = row[1]
-    if split < len(rows):
-        new = rows[split:]
-        uids = uids + array("I", [row[0] for row in new])
-        flags = flags + array("Q", [row[1] for row in new])
-    return Image(uids, flags), changed
+    return Image(image.uids, flags)
 
 
-def _finder(image: Image, searches: int) -> Callable[[int, int], int]:
-    if searches > SEARCHES_MAX:
-        return dict(zip(image.uids, range(len(image.uids)), strict=True)).get
-    return lambda uid, absent: image.find(uid)
+def _append(image: Image, rows: Sequence[Row]) -> Image:
+    new = Image.of_rows(rows)
+    return Image(image.uids + new.uids, image.flags + new.flags)
 
 
 def _add_recent(
