@@ -20,6 +20,12 @@ HEADER_BYTES_MAX: Final = 2 * 1024 * 1024
 FIELDS_MAX: Final = 100_000
 """Fields of one header block that `split_fields` returns."""
 
+KnownFields = dict[bytes, bytes]
+"""Raw values by lower-case name. Of repeated fields the last counts, as it does for Dovecot and
+Cyrus, but addresses add up: hiding one would be the worse lie."""
+
+_ADDRESS_FIELDS: Final = frozenset((b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc"))
+
 _BODY: Final = rb"[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)"
 _FIELD: Final = re.compile(rb"(?m)^([!-9;-~\x80-\xff]++)" + _BODY)
 # The look-ahead throws out most lines on their first byte, which halves the time.
@@ -46,13 +52,25 @@ def find_body(data: bytes, start: int, end: int) -> int:
     return end if empty_line is None else empty_line.end()
 
 
-def select_known(data: bytes, start: int, end: int) -> list[tuple[bytes, bytes]]:
+def select_known(data: bytes, start: int, end: int) -> KnownFields:
     """Return the fields of the block `data[start:end]` that ENVELOPE and MIME are made of.
 
-    In order, with repetitions, values raw. Only the first `HEADER_BYTES_MAX` are read.
+    Only the first `HEADER_BYTES_MAX` are read.
     """
     block = data[start : min(end, start + HEADER_BYTES_MAX)]
-    return _KNOWN_FIELD.findall(b"\n" + block)
+    found = _KNOWN_FIELD.findall(b"\n" + block)
+    fields = {name.lower(): value for name, value in found}
+    return fields if len(fields) == len(found) else fields | _join_addresses(found)
+
+
+def _join_addresses(found: list[tuple[bytes, bytes]]) -> KnownFields:
+    """Return the address fields, each with the values of all its repetitions."""
+    lists: dict[bytes, list[bytes]] = {}
+    for name, value in found:
+        name = name.lower()
+        if name in _ADDRESS_FIELDS:
+            lists.setdefault(name, []).append(value)
+    return {name: b",".join(values) for name, values in lists.items()}
 
 
 def split_fields(block: bytes) -> list[tuple[bytes, bytes]]:
@@ -93,9 +111,7 @@ class FieldSelection:
         if not self.inverted:
             found = self._pattern.findall(block)
             # A field at the very end, or one stored with bare LF, gets the CR that it lacks.
-            lines = [
-                field[1:] + (b"\n" if field.endswith(b"\r") else b"\r\n") for field in found
-            ]
+            lines = [field[1:] + (b"\n" if field.endswith(b"\r") else b"\r\n") for field in found]
             return b"".join(lines) + b"\r\n"
         rest = self._pattern.sub(b"", block)[1:]
         if rest == b"\r\n" or rest.endswith((b"\n\r\n", b"\n\n")):

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from staffetta.formats.address_list import SIMPLE, ListedAddress, parse_list
-from staffetta.formats.headers import FieldSelection, select_known, unfold
-from staffetta.formats.mime import KnownFields, Parameters, Part
+from staffetta.formats.headers import FieldSelection, KnownFields, select_known, unfold
+from staffetta.formats.mime import Parameters, Part
 
 QUOTED_BYTES_MAX: Final = 1_000
 """A longer string goes as a literal, because clients bound the length of a line."""
@@ -51,14 +51,8 @@ def envelope(data: bytes, root: Part) -> bytes:
 
 
 def format_envelope(fields: KnownFields) -> bytes:
-    """Return the ENVELOPE of a header whose known fields are `fields`, in order.
-
-    Of repeated fields the last counts, but addresses add up: hiding one is the worse lie.
-    """
-    values = {name.lower(): value for name, value in fields}
-    if len(values) < len(fields):
-        values |= _join_repeated(fields)
-    get = values.get
+    """Return the ENVELOPE of a header whose known fields are `fields`."""
+    get = fields.get
     sender_default = _format_addresses(get(b"from"))
     return b"(%b %b %b %b %b %b %b %b %b %b)" % (
         _format_text(get(b"date")),
@@ -73,19 +67,6 @@ def format_envelope(fields: KnownFields) -> bytes:
         _format_text(get(b"in-reply-to")),
         _format_text(get(b"message-id")),
     )
-
-
-_ADDRESS_FIELDS: Final = frozenset((b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc"))
-
-
-def _join_repeated(fields: KnownFields) -> dict[bytes, bytes]:
-    """Return the address fields, each with the values of all its repetitions."""
-    lists: dict[bytes, list[bytes]] = {}
-    for name, value in fields:
-        name = name.lower()
-        if name in _ADDRESS_FIELDS:
-            lists.setdefault(name, []).append(value)
-    return {name: b",".join(values) for name, values in lists.items()}
 
 
 def _format_text(value: bytes | None) -> bytes:
@@ -198,7 +179,7 @@ class _StructureWriter:
     def format_envelope(self, message: Part) -> bytes:
         """Return the envelope of a nested message."""
         fields = select_known(self.data, message.header_start, message.body_start)
-        self.envelope_bytes_left -= sum([len(value) for _, value in fields])
+        self.envelope_bytes_left -= sum(map(len, fields.values()))
         if self.envelope_bytes_left < 0:
             return _EMPTY_ENVELOPE
         return format_envelope(fields)

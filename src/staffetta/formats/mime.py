@@ -18,7 +18,7 @@ import re
 from itertools import islice
 from typing import Final, NamedTuple
 
-from staffetta.formats.headers import find_body, select_known, unfold
+from staffetta.formats.headers import KnownFields, find_body, select_known, unfold
 from staffetta.formats.lexical import drop_backslashes, drop_comments
 
 DEPTH_MAX: Final = 100
@@ -94,10 +94,13 @@ class Part(NamedTuple):
         return None
 
 
-KnownFields = list[tuple[bytes, bytes]]
-
 _TOKEN: Final = rb"[^\x00-\x20\x7f()<>@,;:\\\"/\[\]?=]"
 _TYPE: Final = re.compile(rb"\s*+(%b++)\s*+/\s*+(%b++)" % (_TOKEN, _TOKEN))
+# Nearly all there are: one parameter at most, no comment, no continuation, on one line.
+_COMMON_TYPE: Final = re.compile(
+    rb"[ \t]*+(%b++)/(%b++)(?:;\s*+([^\x00-\x20\x7f()<>@,;:\\\"/\[\]?=*]++)="
+    rb"(?:\"([^\"\\\r\n(]*+)\"|([^;\s\"(]++)))?+[ \t\r]*+" % (_TOKEN, _TOKEN)
+).fullmatch
 _WORD: Final = re.compile(rb"\s*+(%b++)" % _TOKEN)
 _PARAMETER: Final = re.compile(
     rb";\s*+(%b++)\s*+=\s*+(?s:\"((?:[^\"\\]++|\\.)*+)\"|([^;\s\"]++))" % _TOKEN
@@ -145,7 +148,7 @@ class _Scanner:
         """Return where the body of the part in `data[start:end]` starts, and its known fields."""
         body_start = find_body(self.data, start, end)
         if body_start - start > self.header_bytes_left:
-            return body_start, []
+            return body_start, {}
         self.header_bytes_left -= body_start - start
         return body_start, select_known(self.data, start, body_start)
 
@@ -159,16 +162,16 @@ class _Scanner:
         depth: int,
     ) -> Part:
         """Return the part whose header has been read into `fields` and whose body ends at `end`."""
-        values = {name.lower(): value for name, value in fields}
-        content_type = values.get(b"content-type")
+        get = fields.get
+        content_type = get(b"content-type")
         if content_type is None:
             media, subtype, params = default
         else:
             media, subtype, params = parse_content_type(
                 content_type, self.take_params(content_type)
             )
-        encoding = values.get(b"content-transfer-encoding")
-        disposition = values.get(b"content-disposition")
+        encoding = get(b"content-transfer-encoding")
+        disposition = get(b"content-disposition")
         kind: bytes | None = None
         disposition_params: Parameters = ()
         if disposition is not None:
@@ -186,7 +189,7 @@ class _Scanner:
                 lines = self.count_lines(message)
             else:
                 children = self.read_children(body_start, end, subtype, params, depth + 1)
-        language = values.get(b"content-language")
+        language = get(b"content-language")
         return Part(
             header_start,
             body_start,
@@ -195,13 +198,13 @@ class _Scanner:
             subtype,
             params,
             b"7bit" if encoding is None else parse_encoding(encoding),
-            _unfold_or_none(values.get(b"content-id")),
-            _unfold_or_none(values.get(b"content-description")),
+            _unfold_or_none(get(b"content-id")),
+            _unfold_or_none(get(b"content-description")),
             kind,
             disposition_params,
             () if language is None else parse_languages(language),
-            _unfold_or_none(values.get(b"content-location")),
-            _unfold_or_none(values.get(b"content-md5")),
+            _unfold_or_none(get(b"content-location")),
+            _unfold_or_none(get(b"content-md5")),
             lines,
             children,
             message,
@@ -236,7 +239,7 @@ class _Scanner:
                 self.read_part(child_start, body_start, child_end, fields, default, depth)
             )
         if not children:
-            children.append(self.read_part(end, end, end, [], _TEXT, depth))
+            children.append(self.read_part(end, end, end, {}, _TEXT, depth))
         return tuple(children)
 
     def split(self, start: int, end: int, params: Parameters) -> list[tuple[int, int]]:
@@ -300,6 +303,11 @@ def parse_content_type(
 
     RFC 2045 section 5.2: what cannot be read as one is text/plain.
     """
+    common = _COMMON_TYPE(value)
+    if common is not None and params_max > 0:
+        media, subtype, name, quoted, plain = common.groups()
+        params = () if name is None else ((name.lower(), plain if quoted is None else quoted),)
+        return media.lower(), subtype.lower(), params
     value = drop_comments(value[:FIELD_BYTES_MAX])
     match = _TYPE.match(value)
     if match is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from staffetta.formats import imapdata
 from staffetta.formats.dates import parse_date
@@ -10,8 +10,7 @@ from staffetta.formats.headers import unfold
 from staffetta.formats.mime import Part, scan_with_fields
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """The answers to the questions that clients ask of every message.
 
     `envelope` and `bodystructure` go on the wire as they are. `subject`, `message_id`,
@@ -37,19 +36,17 @@ class Prepared:
 def prepare(data: bytes) -> Prepared:
     """Return what is kept ready of the message `data`; any bytes will do."""
     root, fields = scan_with_fields(data)
-    # The last of repeated fields counts here as it does in the envelope.
-    values = {name.lower(): value for name, value in fields}
-    date = values.get(b"date")
+    date = fields.get(b"date")
     sent = None if date is None else parse_date(date)
     return Prepared(
         size_bytes=len(data),
         header_bytes=root.body_start,
         envelope=imapdata.format_envelope(fields),
         bodystructure=imapdata.bodystructure(data, root),
-        subject=_unfold_or_none(values.get(b"subject")),
-        message_id=_unfold_or_none(values.get(b"message-id")),
-        in_reply_to=_unfold_or_none(values.get(b"in-reply-to")),
-        references=_unfold_or_none(values.get(b"references")),
+        subject=_unfold_or_none(fields.get(b"subject")),
+        message_id=_unfold_or_none(fields.get(b"message-id")),
+        in_reply_to=_unfold_or_none(fields.get(b"in-reply-to")),
+        references=_unfold_or_none(fields.get(b"references")),
         sent_s=None if sent is None else sent.utc_s,
         sent_day=None if sent is None else sent.day,
         root=root,

@@ -37,8 +37,13 @@ def test_fields_in_order_with_raw_values() -> None:
 
 
 def test_known_fields_only() -> None:
-    names = [name for name, _ in select_known(BLOCK, 0, len(BLOCK))]
-    assert names == [b"SUBJECT", b"To"]
+    known = select_known(BLOCK, 0, len(BLOCK))
+    assert known == {b"subject": b" =?utf-8?q?=C3=A8?=\r\n \r\n and more\r", b"to": b"a@b\r"}
+
+
+def test_the_last_of_repeated_fields_counts_but_addresses_add_up() -> None:
+    block = b"To: a\r\nDate: 1\r\nTO: b\r\nDATE: 2\r\n\r\n"
+    assert select_known(block, 0, len(block)) == {b"to": b" a\r, b\r", b"date": b" 2\r"}
 
 
 def test_values_by_name_in_any_case() -> None:
