@@ -113,6 +113,7 @@ class BufferedLines:
         self._lock = threading.Lock()
         self._something = threading.Event()
         self._urgent = threading.Event()
+        self._reopen = False
         self.dropped_lines = 0
         threading.Thread(target=self._run, name="log-lines", daemon=True).start()
 
@@ -135,9 +136,9 @@ class BufferedLines:
             time.sleep(0.005)
 
     def reopen(self) -> None:
-        with self._lock:
-            old, self._descriptor = self._descriptor, _open_target(self._path)
-        os.close(old)
+        self._reopen = True  # by the thread that writes, between two writes
+        self._urgent.set()
+        self._something.set()
 
     def _run(self) -> None:
         while True:
@@ -147,6 +148,10 @@ class BufferedLines:
             with self._lock:
                 lines, self._lines = self._lines, []
                 self._something.clear()
+            if self._reopen:
+                self._reopen = False
+                os.close(self._descriptor)
+                self._descriptor = _open_target(self._path)
             self._write_all(lines)
 
     def _write_all(self, lines: Sequence[bytes]) -> None:
@@ -169,11 +174,13 @@ def open_logger(sink: LineSink, level: str, **fields: Any) -> Logger:
     import structlog
 
     encode = msgspec.json.Encoder(enc_hook=str).encode
+    moments = _Moments()
 
     def stamp(_: Any, name: str, line: Any) -> Any:
-        for secret in SECRET_FIELDS.intersection(line):
-            line[secret] = "…"
-        return {"at": _utc_text(time.time_ns() // 1000), "level": name, **line}
+        if not SECRET_FIELDS.isdisjoint(line):
+            for secret in SECRET_FIELDS.intersection(line):
+                line[secret] = "…"
+        return {"at": moments.text(time.time_ns() // 1000), "level": name, **line}
 
     def render(
         _: Any, name: str, line: Mapping[str, Any]
@@ -208,13 +215,21 @@ class SilentLogger:
     info = warning = error = debug
 
 
-def _utc_text(at_us: int) -> str:
-    seconds, us = divmod(at_us, 1_000_000)
-    day = time.gmtime(seconds)
-    return (
-        f"{day.tm_year:04}-{day.tm_mon:02}-{day.tm_mday:02}"
-        f"T{day.tm_hour:02}:{day.tm_min:02}:{day.tm_sec:02}.{us:06}Z"
-    )
+class _Moments:
+    """Writes moments in UTC; the second, the same for many lines, is written once."""
+
+    __slots__ = ("_second", "_text")
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._text = ""
+
+    def text(self, at_us: int) -> str:
+        second, us = divmod(at_us, 1_000_000)
+        if second != self._second:
+            self._second = second
+            self._text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        return f"{self._text}.{us:06}Z"
 
 
 class Tally:
