@@ -376,10 +376,11 @@ class RecipientTable:
             complete=before.complete or reached_end,
             with_credentials=self._settings.with_credentials,
         )
-        applied = self._file.apply(page, before, after)
+        applied = self._file.apply(page, after)
         self._condition = self._file.condition()
-        # While a file is made again, what memory still holds is better than half a file.
-        if (applied.catalogue or completes) and (after.complete or not self._domains_complete):
+        if self._domains_complete and not after.complete:
+            return  # the file is made again: what memory still holds is better than half a file
+        if applied.catalogue or completes:
             self._catalogue = self._file.catalogue()
             self._domains_complete = after.complete
         if applied.widely or completes:

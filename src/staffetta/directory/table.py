@@ -144,13 +144,14 @@ class TableFile:
             origin, version, bool(complete), bool(with_credentials), addresses, checksum
         )
 
-    def apply(self, page: FeedPage, before: Condition, after: Condition) -> Applied:
+    def apply(self, page: FeedPage, after: Condition) -> Applied:
         """Write a page of the feed, and the condition it leads to, in one transaction.
 
         `after` has the new origin, version and flags; its count and checksum are made here.
         """
         changes = _sort(page.rows)
         with self._writer.transaction():
+            before = self.condition()
             old = self._old_addresses(changes)
             new = [(address, *value) for address, value in changes.addresses.items()]
             self._writer.many("DELETE FROM address WHERE address = ?", [(row[0],) for row in old])
@@ -249,22 +250,14 @@ class TableFile:
             self._volume.remove(self._path + suffix)
 
     def _old_addresses(self, changes: _Changes) -> list[tuple[str, int, str]]:
-        """The rows that the changes replace or remove.
-
-        A feed read in pages may bring the end of an alias after the mailbox that now has its
-        address: only an alias is removed.
-        """
+        """The rows that the changes replace or remove."""
         touched = changes.gone | changes.addresses.keys()
         rows = self._writer.rows(
             "SELECT address, mailbox, targets FROM address"
             " WHERE address IN (SELECT value FROM json_each(?))",
             (_as_json(sorted(touched)),),
         )
-        return [
-            (address, mailbox, targets)
-            for address, mailbox, targets in rows
-            if mailbox == 0 or address in changes.addresses
-        ]
+        return [(address, mailbox, targets) for address, mailbox, targets in rows]
 
     def _write_rest(self, changes: _Changes) -> None:
         self._writer.many(

@@ -10,8 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from staffetta.app.cli import command_line
-
-HASH = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHRzYWx0$Mk4qZrQzq0xOQkUe9KOFBw"
+from tests.directory_world import NOBODYS_HASH as HASH
 
 
 class Operator:

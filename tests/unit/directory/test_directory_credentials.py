@@ -25,6 +25,7 @@ from staffetta.directory.records import MailboxState
 from staffetta.directory.refusals import DirectoryRefusal
 from staffetta.directory.replica import RecipientTable
 from staffetta.runtime.faults import FaultMode, VolumeFault
+from tests.directory_world import World
 
 CHEAP = HashParameters(1, 8, 1)
 PASSWORD = "corretta cavalla"
@@ -49,7 +50,7 @@ class Counted:
 
 
 class Desk:
-    def __init__(self, world: Any, **settings: Any) -> None:
+    def __init__(self, world: World, **settings: Any) -> None:
         self.world = world
         self.table: RecipientTable = world.table("access-1.db", with_credentials=True)
         self.table.catch_up()
@@ -68,7 +69,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(world: Any, add: Callable[..., int]) -> Desk:
+def desk(world: World, add: Callable[..., int]) -> Desk:
     add(ANNA, password_hash=HASH)
     add("nopassword@libero.example")
     return Desk(world)
@@ -141,7 +142,7 @@ def test_a_changed_password_counts_at_once(desk: Desk) -> None:
     assert isinstance(desk.verify(password="altra parola"), SignedIn)
 
 
-def test_what_is_remembered_is_bounded(world: Any, add: Callable[..., int]) -> None:
+def test_what_is_remembered_is_bounded(world: World, add: Callable[..., int]) -> None:
     for number in range(10):
         add(f"p{number}@libero.example", password_hash=HASH)
     desk = Desk(world, remembered_max=2)
@@ -165,7 +166,7 @@ def test_valid_credentials_are_never_called_wrong_because_something_is_down(desk
     assert desk.verify(password="altra parola") == Denied(Denial.WRONG)
 
 
-def test_a_hash_with_other_parameters_is_renewed(world: Any, add: Callable[..., int]) -> None:
+def test_a_hash_with_other_parameters_is_renewed(world: World, add: Callable[..., int]) -> None:
     add(ANNA, password_hash=HASH)
     desk = Desk(world, parameters=HashParameters(2, 16, 1))
     assert isinstance(desk.verify(), SignedIn)
@@ -175,7 +176,7 @@ def test_a_hash_with_other_parameters_is_renewed(world: Any, add: Callable[..., 
     assert isinstance(desk.verify(), SignedIn)
 
 
-def test_a_renewal_that_fails_keeps_nobody_out(world: Any, add: Callable[..., int]) -> None:
+def test_a_renewal_that_fails_keeps_nobody_out(world: World, add: Callable[..., int]) -> None:
     add(ANNA, password_hash=HASH)
     desk = Desk(world, parameters=HashParameters(2, 16, 1))
 

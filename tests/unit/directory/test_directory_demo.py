@@ -8,10 +8,8 @@ import pytest
 from staffetta.directory.demo import furnish
 from staffetta.directory.records import GIB, TIB, MailboxState
 from staffetta.runtime.disk import DirectoryVolume
-
-from conftest import World  # isort: skip
-
-HASH = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHRzYWx0$Mk4qZrQzq0xOQkUe9KOFBw"
+from tests.directory_world import NOBODYS_HASH as HASH
+from tests.directory_world import World
 
 
 @pytest.fixture
@@ -21,7 +19,7 @@ def empty(tmp_path: Path) -> Any:
     made.close()
 
 
-def test_two_brands_over_four_cells(empty: Any) -> None:
+def test_two_brands_over_four_cells(empty: World) -> None:
     people = furnish(empty.directory, lambda: HASH)
     assert people[0].address == "anna@libero.example"
     for brand in ("libero", "virgilio"):
@@ -45,7 +43,7 @@ def test_two_brands_over_four_cells(empty: Any) -> None:
     assert table.credential("postmaster@libero.example").password_hash == ""
 
 
-def test_a_second_time_changes_nothing(empty: Any) -> None:
+def test_a_second_time_changes_nothing(empty: World) -> None:
     first = furnish(empty.directory, lambda: HASH)
     empty.directory.accounts.set_state("bruno@libero.example", MailboxState.SUSPENDED)
     version = empty.directory.version()

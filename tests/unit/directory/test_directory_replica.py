@@ -14,6 +14,8 @@ from staffetta.directory.replica import RecipientTable
 from staffetta.directory.store import open_directory
 from staffetta.runtime.disk import DirectoryVolume
 from staffetta.runtime.faults import FaultMode, VolumeFault
+from tests.directory_world import NOBODYS_HASH as HASH
+from tests.directory_world import World
 
 Add = Callable[..., int]
 
@@ -31,7 +33,7 @@ def caught_up(table: RecipientTable, limit: int = 1_000) -> RecipientTable:
 
 
 class TestResolving:
-    def test_a_mailbox_with_all_that_delivery_needs(self, world: Any, add: Add) -> None:
+    def test_a_mailbox_with_all_that_delivery_needs(self, world: World, add: Add) -> None:
         mailbox = add("anna@libero.example")
         table = caught_up(world.table())
         answer = table.resolve("Anna", "LIBERO.Example")
@@ -48,11 +50,11 @@ class TestResolving:
     @pytest.mark.parametrize(
         "local_part", ["anna+shop", "ANNA+Shop+2", '"anna"', '"Anna+x"', "anna+", "anna+è"]
     )
-    def test_spellings_of_one_address(self, world: Any, add: Add, local_part: str) -> None:
+    def test_spellings_of_one_address(self, world: World, add: Add, local_part: str) -> None:
         mailbox = add("anna@libero.example")
         assert targets(caught_up(world.table()), local_part) == [mailbox]
 
-    def test_international_names(self, world: Any, add: Add) -> None:
+    def test_international_names(self, world: World, add: Add) -> None:
         world.directory.catalogue.add(Domain("müller.example", "libero"))
         mailbox = add("nicolò@müller.example")
         table = caught_up(world.table())
@@ -62,24 +64,24 @@ class TestResolving:
     @pytest.mark.parametrize(
         "domain", ["other.example", "[127.0.0.1]", "", "example", "\udce9.example", "ö" * 300]
     )
-    def test_not_ours(self, world: Any, domain: str) -> None:
+    def test_not_ours(self, world: World, domain: str) -> None:
         assert caught_up(world.table()).resolve("anna", domain) == NotOurs()
 
     @pytest.mark.parametrize(
         "local_part", ["nobody", "", "+x", "a\0b", "\udce9", "x" * 5_000, "nobody'--", "%"]
     )
-    def test_no_such_user(self, world: Any, add: Add, local_part: str) -> None:
+    def test_no_such_user(self, world: World, add: Add, local_part: str) -> None:
         add("anna@libero.example")
         assert caught_up(world.table()).resolve(local_part, "libero.example") == NoSuchUser()
 
-    def test_the_same_name_in_another_domain_is_somebody_else(self, world: Any, add: Add) -> None:
+    def test_the_same_name_in_another_domain_is_somebody_else(self, world: World, add: Add) -> None:
         here, there = add("anna@libero.example"), add("anna@virgilio.example")
         table = caught_up(world.table())
         assert targets(table, "anna") == [here]
         assert targets(table, "anna", "virgilio.example") == [there]
         assert table.resolve("anna", "blu.example") == NoSuchUser()
 
-    def test_aliases_expand_each_mailbox_once(self, world: Any, add: Add) -> None:
+    def test_aliases_expand_each_mailbox_once(self, world: World, add: Add) -> None:
         anna, bruno = add("anna@libero.example"), add("bruno@virgilio.example")
         aliases = world.directory.aliases
         aliases.add("team@libero.example", ["anna@libero.example", "bruno@virgilio.example"])
@@ -94,7 +96,7 @@ class TestResolving:
         aliases.remove("all@libero.example")
         assert caught_up(table).resolve("all", "libero.example") == NoSuchUser()
 
-    def test_a_loop_that_should_not_be_there_ends(self, world: Any, add: Add) -> None:
+    def test_a_loop_that_should_not_be_there_ends(self, world: World, add: Add) -> None:
         anna = add("anna@libero.example")
         database = world.directory.authority.database
         world.directory.aliases.add("a@libero.example", ["anna@libero.example"])
@@ -104,7 +106,7 @@ class TestResolving:
 
     @pytest.mark.parametrize("role", ["postmaster", "abuse", "Postmaster", "ABUSE+x"])
     def test_roles_of_every_domain_lead_to_the_brands_mailbox(
-        self, world: Any, add: Add, role: str
+        self, world: World, add: Add, role: str
     ) -> None:
         libero = add("postmaster@libero.example")
         virgilio = add("postmaster@virgilio.example")
@@ -113,18 +115,18 @@ class TestResolving:
         assert targets(table, role, "blu.example") == [libero]
         assert targets(table, role, "virgilio.example") == [virgilio]
 
-    def test_a_role_without_mailbox_is_never_refused(self, world: Any) -> None:
+    def test_a_role_without_mailbox_is_never_refused(self, world: World) -> None:
         table = caught_up(world.table())
         assert table.resolve("postmaster", "libero.example") == Unsure(Doubt.DANGLING)
 
-    def test_a_role_may_have_a_mailbox_or_alias_of_its_own(self, world: Any, add: Add) -> None:
+    def test_a_role_may_have_a_mailbox_or_alias_of_its_own(self, world: World, add: Add) -> None:
         add("postmaster@libero.example")
         table = caught_up(world.table())
         assert targets(table, "abuse", "blu.example") == [1]
         own = add("abuse@blu.example")
         assert targets(caught_up(table), "abuse", "blu.example") == [own]
 
-    def test_postmaster_without_domain(self, world: Any, add: Add) -> None:
+    def test_postmaster_without_domain(self, world: World, add: Add) -> None:
         add("postmaster@libero.example")
         table = caught_up(world.table())
         assert isinstance(table.resolve("Postmaster", ""), Known)  # RFC 5321 4.5.1
@@ -133,7 +135,7 @@ class TestResolving:
 
 class TestFollowing:
     def test_changes_arrive_and_what_was_remembered_is_forgotten(
-        self, world: Any, add: Add
+        self, world: World, add: Add
     ) -> None:
         anna, bruno = add("anna@libero.example"), add("bruno@libero.example")
         table = caught_up(world.table())
@@ -148,7 +150,7 @@ class TestFollowing:
         assert target is not None
         assert target.cell == "c1"
 
-    def test_a_changed_plan_concerns_everybody_on_it(self, world: Any, add: Add) -> None:
+    def test_a_changed_plan_concerns_everybody_on_it(self, world: World, add: Add) -> None:
         anna = add("anna@libero.example")
         table = caught_up(world.table())
         targets(table, "anna")
@@ -158,7 +160,7 @@ class TestFollowing:
         assert target is not None
         assert (target.quota_bytes, target.size_bytes_max) == (7 * GIB, 9 * MIB)
 
-    def test_grants_count_and_end_by_themselves(self, world: Any, add: Add) -> None:
+    def test_grants_count_and_end_by_themselves(self, world: World, add: Add) -> None:
         anna = add("anna@libero.example")
         until_us = world.clock.us + 60_000_000
         grant = NewEntry(EntryKind.PLAN, plan="plus", until_us=until_us)
@@ -178,7 +180,7 @@ class TestFollowing:
         assert (target.plan, target.quota_bytes) == ("free", GIB)
         assert targets(table, "anna") == [anna]
 
-    def test_small_pages_lead_to_the_same_place(self, world: Any, add: Add) -> None:
+    def test_small_pages_lead_to_the_same_place(self, world: World, add: Add) -> None:
         for number in range(25):
             add(f"p{number}@libero.example")
         table = world.table()
@@ -191,7 +193,7 @@ class TestFollowing:
         assert table.resolve("nobody", "libero.example") == NoSuchUser()
         assert table.verify()
 
-    def test_nothing_new_writes_nothing(self, world: Any, add: Add) -> None:
+    def test_nothing_new_writes_nothing(self, world: World, add: Add) -> None:
         add("anna@libero.example")
         table = caught_up(world.table())
         file = world.replica.root / "accept-1.db-wal"
@@ -199,7 +201,7 @@ class TestFollowing:
         assert table.catch_up() == 0
         assert (file.stat().st_mtime_ns, file.stat().st_size) == before
 
-    def test_a_restart_goes_on_where_it_was(self, world: Any, add: Add) -> None:
+    def test_a_restart_goes_on_where_it_was(self, world: World, add: Add) -> None:
         anna = add("anna@libero.example")
         caught_up(world.table()).close()
         world.authority.gate.break_(FaultMode.ERROR)
@@ -212,7 +214,41 @@ class TestFollowing:
         assert table.catch_up() == 0
         assert table.resolve("nobody", "libero.example") == NoSuchUser()
 
-    def test_threads_may_resolve_while_another_copies(self, world: Any, add: Add) -> None:
+    def test_an_answer_read_before_a_change_is_not_remembered_after_it(
+        self, world: World, add: Add, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        anna = add("anna@libero.example")
+        table = caught_up(world.table())
+        find, by_number = table._file.find, table._file.mailbox
+
+        def change(state: MailboxState) -> None:
+            world.directory.accounts.set_state(anna, state)
+            assert table.catch_up() == 1
+
+        def find_late(address: str) -> Any:
+            row = find(address)
+            change(MailboxState.SUSPENDED)
+            return row
+
+        def find_number_late(mailbox: int) -> Any:
+            row = by_number(mailbox)
+            change(MailboxState.CLOSED)
+            return row
+
+        with monkeypatch.context() as patch:
+            patch.setattr(table._file, "find", find_late)
+            table.resolve("anna", "libero.example")
+        answer = table.resolve("anna", "libero.example")
+        assert isinstance(answer, Known)
+        assert answer.targets[0].state is MailboxState.SUSPENDED
+        with monkeypatch.context() as patch:
+            patch.setattr(table._file, "mailbox", find_number_late)
+            table.by_mailbox(anna)
+        target = table.by_mailbox(anna)
+        assert target is not None
+        assert target.state is MailboxState.CLOSED
+
+    def test_threads_may_resolve_while_another_copies(self, world: World, add: Add) -> None:
         add("anna@libero.example")
         table = caught_up(world.table(cached_max=4))
         wrong: list[object] = []
@@ -242,14 +278,14 @@ class TestFollowing:
 class TestDoubt:
     """The directory must not be the bouncer: a table that is not fit never says no."""
 
-    def test_before_the_first_copy(self, world: Any, add: Add) -> None:
+    def test_before_the_first_copy(self, world: World, add: Add) -> None:
         add("anna@libero.example")
         table = world.table()
         for domain in ("libero.example", "other.example"):
             assert table.resolve("anna", domain) == Unsure(Doubt.LOADING)
         assert table.health().doubt is Doubt.LOADING
 
-    def test_stale_after_five_minutes_without_the_authority(self, world: Any, add: Add) -> None:
+    def test_stale_after_five_minutes_without_the_authority(self, world: World, add: Add) -> None:
         anna = add("anna@libero.example")
         table = caught_up(world.table())
         world.authority.gate.break_(FaultMode.ERROR)
@@ -268,7 +304,7 @@ class TestDoubt:
         assert table.resolve("nobody", "libero.example") == NoSuchUser()
         assert table.health().doubt is None
 
-    def test_an_address_lost_in_the_file_is_not_refused(self, world: Any, add: Add) -> None:
+    def test_an_address_lost_in_the_file_is_not_refused(self, world: World, add: Add) -> None:
         anna, bruno = add("anna@libero.example"), add("bruno@libero.example")
         table = caught_up(world.table())
         targets(table, "bruno")
@@ -281,6 +317,20 @@ class TestDoubt:
         assert table.verify()
         assert table.resolve("nobody", "libero.example") == NoSuchUser()
 
+    def test_while_a_file_is_made_again_nobody_is_refused(self, world: World, add: Add) -> None:
+        for number in range(10):
+            add(f"p{number}@libero.example")
+        table = caught_up(world.table())
+        targets(table, "p9")
+        with_file(world, "DELETE FROM address WHERE mailbox = 3")
+        assert not table.verify()
+        while table.catch_up(2) == 2:
+            assert table.resolve("p2", "libero.example") != NoSuchUser()
+            assert table.resolve("nobody", "libero.example") == Unsure(Doubt.LOADING)
+            assert table.resolve("x", "other.example") == NotOurs()
+            assert targets(table, "p9") == [10]
+        assert targets(table, "p2") == [3]
+
     @pytest.mark.parametrize(
         "damage",
         [
@@ -291,7 +341,7 @@ class TestDoubt:
         ],
     )
     def test_damage_done_while_the_process_was_away(
-        self, world: Any, add: Add, damage: str
+        self, world: World, add: Add, damage: str
     ) -> None:
         anna = add("anna@libero.example")
         add("bruno@libero.example")
@@ -303,13 +353,13 @@ class TestDoubt:
         assert targets(table, "anna") == [anna]
         assert table.verify()
 
-    def test_a_file_that_is_no_database_is_made_again(self, world: Any, add: Add) -> None:
+    def test_a_file_that_is_no_database_is_made_again(self, world: World, add: Add) -> None:
         anna = add("anna@libero.example")
         caught_up(world.table()).close()
         (world.replica.root / "accept-1.db").write_bytes(b"garbage" * 5_000)
         assert targets(caught_up(world.table()), "anna") == [anna]
 
-    def test_pages_of_garbage_are_noticed(self, world: Any, add: Add) -> None:
+    def test_pages_of_garbage_are_noticed(self, world: World, add: Add) -> None:
         for number in range(2_000):
             add(f"p{number}@libero.example")
         caught_up(world.table()).close()
@@ -324,7 +374,7 @@ class TestDoubt:
         assert table.verify()
 
     def test_known_people_resolve_from_memory_while_the_file_is_gone(
-        self, world: Any, add: Add
+        self, world: World, add: Add
     ) -> None:
         anna = add("anna@libero.example")
         add("bruno@libero.example")
@@ -340,7 +390,9 @@ class TestDoubt:
         world.replica.gate.mend()
         assert targets(table, "bruno") == [2]
 
-    def test_an_authority_that_lost_its_memory_is_not_followed(self, world: Any, add: Add) -> None:
+    def test_an_authority_that_lost_its_memory_is_not_followed(
+        self, world: World, add: Add
+    ) -> None:
         anna = add("anna@libero.example")
         table = caught_up(world.table())
         fresh = DirectoryVolume("directory", world.root / "fresh")
@@ -353,7 +405,7 @@ class TestDoubt:
         caught_up(table)
         assert table.resolve("nobody", "libero.example") == NoSuchUser()
 
-    def test_an_older_copy_of_the_authority_is_not_followed(self, world: Any, add: Add) -> None:
+    def test_an_older_copy_of_the_authority_is_not_followed(self, world: World, add: Add) -> None:
         anna = add("anna@libero.example")
         world.directory.close()
         file = world.root / "directory" / "directory.db"
@@ -371,7 +423,7 @@ class TestDoubt:
         assert targets(table, "anna") == [anna]
         assert table.resolve("nobody", "libero.example") == Unsure(Doubt.DIVERGED)
 
-    def test_a_full_disk_makes_it_stale_and_no_more(self, world: Any, add: Add) -> None:
+    def test_a_full_disk_makes_it_stale_and_no_more(self, world: World, add: Add) -> None:
         anna = add("anna@libero.example")
         table = caught_up(world.table())
         add("bruno@libero.example")
@@ -386,9 +438,7 @@ class TestDoubt:
 
 
 class TestCredentials:
-    def test_only_with_leave_and_only_primary_addresses(self, world: Any, add: Add) -> None:
-        from test_directory_store import HASH
-
+    def test_only_with_leave_and_only_primary_addresses(self, world: World, add: Add) -> None:
         add("anna@libero.example", password_hash=HASH)
         add("bruno@libero.example")
         world.directory.aliases.add("info@libero.example", ["anna@libero.example"])
@@ -410,9 +460,7 @@ class TestCredentials:
         ):
             assert table.credential(address) == NoSuchUser()
 
-    def test_turning_them_on_later_copies_again(self, world: Any, add: Add) -> None:
-        from test_directory_store import HASH
-
+    def test_turning_them_on_later_copies_again(self, world: World, add: Add) -> None:
         add("anna@libero.example", password_hash=HASH)
         caught_up(world.table()).close()
         table = caught_up(world.table(with_credentials=True))
@@ -421,7 +469,7 @@ class TestCredentials:
         assert found.password_hash == HASH
 
 
-def with_file(world: Any, statement: str) -> None:
+def with_file(world: World, statement: str) -> None:
     connection = apsw.Connection(str(world.replica.root / "accept-1.db"))
     connection.execute(statement)
     connection.close()

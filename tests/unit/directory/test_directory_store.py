@@ -23,6 +23,7 @@ from staffetta.directory.records import (
 )
 from staffetta.directory.refusals import DirectoryRefusal, RefusalCode
 from staffetta.runtime.faults import VolumeFault
+from tests.directory_world import World
 
 HASH = PasswordHasher(HashParameters(1, 8, 1)).make("a long password")
 OTHER_HASH = PasswordHasher(HashParameters(1, 8, 1)).make("another password")
@@ -35,7 +36,7 @@ def refused(code: RefusalCode, act: Callable[..., Any], *values: Any) -> Directo
     return caught.value
 
 
-def test_a_mailbox_gets_a_number_a_cell_and_a_uid_validity(world: Any) -> None:
+def test_a_mailbox_gets_a_number_a_cell_and_a_uid_validity(world: World) -> None:
     record = world.directory.accounts.add(NewMailbox("Anna@Libero.Example"))
     assert record == MailboxRecord(
         mailbox=1,
@@ -67,7 +68,7 @@ def test_a_mailbox_gets_a_number_a_cell_and_a_uid_validity(world: Any) -> None:
     ],
 )
 def test_a_refused_mailbox_changes_nothing(
-    world: Any, add: Callable[..., int], new: NewMailbox, code: RefusalCode
+    world: World, add: Callable[..., int], new: NewMailbox, code: RefusalCode
 ) -> None:
     directory = world.directory
     directory.catalogue.add(CellRecord("shut", "cells/shut", 10, CellState.CLOSED))
@@ -79,14 +80,14 @@ def test_a_refused_mailbox_changes_nothing(
     assert (directory.version(), directory.catalogue.occupancy()) == before
 
 
-def test_when_all_cells_are_full_there_is_no_place(world: Any) -> None:
+def test_when_all_cells_are_full_there_is_no_place(world: World) -> None:
     for cell in ("c1", "c2"):
         world.directory.catalogue.change(CellRecord(cell, f"cells/{cell}", state=CellState.CLOSED))
     add = world.directory.accounts.add
     refused(RefusalCode.CELLS_FULL, add, NewMailbox("anna@libero.example"))
 
 
-def test_of_many_the_refused_do_not_keep_the_others_out(world: Any) -> None:
+def test_of_many_the_refused_do_not_keep_the_others_out(world: World) -> None:
     outcomes = world.directory.accounts.add_many(
         [
             NewMailbox("a@libero.example"),
@@ -102,7 +103,7 @@ def test_of_many_the_refused_do_not_keep_the_others_out(world: Any) -> None:
     assert [one.mailboxes for one in world.directory.catalogue.occupancy()] == [1, 1]
 
 
-def test_uid_validity_never_goes_back_with_the_clock(world: Any, add: Callable[..., int]) -> None:
+def test_uid_validity_never_goes_back_with_the_clock(world: World, add: Callable[..., int]) -> None:
     add("a@libero.example")
     world.clock.us -= 5_000_000_000
     first, second = (world.directory.accounts.get(add(f"{x}@libero.example")) for x in "bc")
@@ -110,7 +111,7 @@ def test_uid_validity_never_goes_back_with_the_clock(world: Any, add: Callable[.
 
 
 def test_a_closed_mailbox_keeps_its_address_and_can_come_back(
-    world: Any, add: Callable[..., int]
+    world: World, add: Callable[..., int]
 ) -> None:
     accounts = world.directory.accounts
     add("anna@libero.example", password_hash=HASH)
@@ -122,14 +123,14 @@ def test_a_closed_mailbox_keeps_its_address_and_can_come_back(
     assert accounts.set_state("anna@libero.example", MailboxState.ACTIVE).state == "active"
 
 
-def test_unknown_mailboxes_are_refused(world: Any) -> None:
+def test_unknown_mailboxes_are_refused(world: World) -> None:
     accounts = world.directory.accounts
     refused(RefusalCode.MAILBOX_UNKNOWN, accounts.get, "nobody@libero.example")
     refused(RefusalCode.MAILBOX_UNKNOWN, accounts.get, 77)
     refused(RefusalCode.MAILBOX_UNKNOWN, accounts.set_state, 77, MailboxState.CLOSED)
 
 
-def test_pages_go_by_number_and_filter(world: Any, add: Callable[..., int]) -> None:
+def test_pages_go_by_number_and_filter(world: World, add: Callable[..., int]) -> None:
     for name in "abcd":
         add(f"{name}@libero.example")
         add(f"{name}@virgilio.example")
@@ -140,14 +141,14 @@ def test_pages_go_by_number_and_filter(world: Any, add: Callable[..., int]) -> N
     assert len(list(accounts.each())) == 8
 
 
-def test_moving_says_where_and_keeps_the_counts(world: Any, add: Callable[..., int]) -> None:
+def test_moving_says_where_and_keeps_the_counts(world: World, add: Callable[..., int]) -> None:
     mailbox = add("anna@libero.example", cell="c1")
     assert world.directory.accounts.move(mailbox, "c2").cell == "c2"
     assert [one.mailboxes for one in world.directory.catalogue.occupancy()] == [0, 1]
 
 
 def test_a_renewed_hash_replaces_only_the_one_it_was_made_for(
-    world: Any, add: Callable[..., int]
+    world: World, add: Callable[..., int]
 ) -> None:
     accounts = world.directory.accounts
     mailbox = add("anna@libero.example", password_hash=HASH)
@@ -159,7 +160,7 @@ def test_a_renewed_hash_replaces_only_the_one_it_was_made_for(
     assert world.directory.version() == version + 1
 
 
-def test_the_quota_comes_from_the_ledger(world: Any, add: Callable[..., int]) -> None:
+def test_the_quota_comes_from_the_ledger(world: World, add: Callable[..., int]) -> None:
     accounts = world.directory.accounts
     record = accounts.get(add("anna@libero.example"))
     world.clock.advance(10)
@@ -176,7 +177,7 @@ def test_the_quota_comes_from_the_ledger(world: Any, add: Callable[..., int]) ->
     assert kinds == ["plan", "percent", "plan", "revoke"]
 
 
-def test_an_upgrade_for_a_time_leaves_the_plan_alone(world: Any, add: Callable[..., int]) -> None:
+def test_an_upgrade_for_a_time_leaves_the_plan_alone(world: World, add: Callable[..., int]) -> None:
     accounts = world.directory.accounts
     record = accounts.get(add("anna@libero.example"))
     until_us = world.clock.us + 1_000_000
@@ -186,7 +187,7 @@ def test_an_upgrade_for_a_time_leaves_the_plan_alone(world: Any, add: Callable[.
     assert accounts.entitlement(record, until_us).plan == "free"
 
 
-def test_what_a_ledger_does_not_take(world: Any, add: Callable[..., int]) -> None:
+def test_what_a_ledger_does_not_take(world: World, add: Callable[..., int]) -> None:
     accounts = world.directory.accounts
     mailbox = add("anna@libero.example")
     other = accounts.append_entry(add("bruno@libero.example"), NewEntry(EntryKind.BYTES, 5))
@@ -204,7 +205,7 @@ def test_what_a_ledger_does_not_take(world: Any, add: Callable[..., int]) -> Non
 
 
 @pytest.mark.parametrize("statement", ["DELETE FROM ledger", "UPDATE ledger SET amount = 9"])
-def test_the_ledger_only_grows(world: Any, add: Callable[..., int], statement: str) -> None:
+def test_the_ledger_only_grows(world: World, add: Callable[..., int], statement: str) -> None:
     add("anna@libero.example")
     with pytest.raises(apsw.ConstraintError, match="only grows"):
         world.directory.authority.database.run(statement)
@@ -226,7 +227,9 @@ def test_the_ledger_only_grows(world: Any, add: Callable[..., int], statement: s
         (CellRecord("C 1", "x"), RefusalCode.KEY_INVALID),
     ],
 )
-def test_what_the_catalogue_refuses(world: Any, record: CatalogueRecord, code: RefusalCode) -> None:
+def test_what_the_catalogue_refuses(
+    world: World, record: CatalogueRecord, code: RefusalCode
+) -> None:
     refused(code, world.directory.catalogue.add, record)
 
 
@@ -241,12 +244,12 @@ def test_what_the_catalogue_refuses(world: Any, record: CatalogueRecord, code: R
     ],
 )
 def test_only_what_exists_can_be_changed(
-    world: Any, record: CatalogueRecord, code: RefusalCode
+    world: World, record: CatalogueRecord, code: RefusalCode
 ) -> None:
     refused(code, world.directory.catalogue.change, record)
 
 
-def test_the_first_domain_of_a_brand_gives_its_postmaster(world: Any) -> None:
+def test_the_first_domain_of_a_brand_gives_its_postmaster(world: World) -> None:
     brands = world.directory.catalogue.read().brands
     assert brands["libero"].role_address == "postmaster@libero.example"
     world.directory.catalogue.add(Brand("own", "Own", role_address="desk@libero.example"))
@@ -255,7 +258,7 @@ def test_the_first_domain_of_a_brand_gives_its_postmaster(world: Any) -> None:
 
 
 class TestAliases:
-    def test_they_grow_and_shrink(self, world: Any, add: Callable[..., int]) -> None:
+    def test_they_grow_and_shrink(self, world: World, add: Callable[..., int]) -> None:
         add("anna@libero.example")
         add("bruno@libero.example")
         aliases = world.directory.aliases
@@ -270,7 +273,7 @@ class TestAliases:
         assert aliases.entries() == []
         add("info@libero.example")
 
-    def test_loops_are_refused(self, world: Any, add: Callable[..., int]) -> None:
+    def test_loops_are_refused(self, world: World, add: Callable[..., int]) -> None:
         add("anna@libero.example")
         aliases = world.directory.aliases
         aliases.add("a@libero.example", ["anna@libero.example"])
@@ -283,7 +286,7 @@ class TestAliases:
                 [f"{target}@libero.example"],
             )
 
-    def test_depth_is_bounded_from_both_ends(self, world: Any, add: Callable[..., int]) -> None:
+    def test_depth_is_bounded_from_both_ends(self, world: World, add: Callable[..., int]) -> None:
         add("end@libero.example")
         aliases = world.directory.aliases
         aliases.add("a1@libero.example", ["end@libero.example"])
@@ -298,14 +301,14 @@ class TestAliases:
             RefusalCode.ALIAS_TOO_LARGE, aliases.add, "a1@libero.example", ["b2@libero.example"]
         )
 
-    def test_the_number_of_targets_is_bounded(self, world: Any) -> None:
+    def test_the_number_of_targets_is_bounded(self, world: World) -> None:
         addresses = [f"p{number}@libero.example" for number in range(1_001)]
         world.directory.accounts.add_many([NewMailbox(address) for address in addresses])
         aliases = world.directory.aliases
         refused(RefusalCode.ALIAS_TOO_LARGE, aliases.add, "all@libero.example", addresses)
         aliases.add("all@libero.example", addresses[:999])
 
-    def test_other_refusals(self, world: Any, add: Callable[..., int]) -> None:
+    def test_other_refusals(self, world: World, add: Callable[..., int]) -> None:
         add("anna@libero.example")
         aliases = world.directory.aliases
         aliases.add("a@libero.example", ["anna@libero.example"])
@@ -325,7 +328,7 @@ class TestAliases:
 
 
 class TestFeed:
-    def test_every_key_comes_once_as_it_is_now(self, world: Any, add: Callable[..., int]) -> None:
+    def test_every_key_comes_once_as_it_is_now(self, world: World, add: Callable[..., int]) -> None:
         mailbox = add("anna@libero.example")
         feed = DatabaseFeed(world.authority)
         before = feed.read(0, 1_000, False)
@@ -337,7 +340,7 @@ class TestFeed:
         assert len({(row[1], row[2]) for row in whole.rows}) == len(whole.rows) == len(before.rows)
 
     def test_hashes_go_only_where_they_are_asked_for(
-        self, world: Any, add: Callable[..., int]
+        self, world: World, add: Callable[..., int]
     ) -> None:
         add("anna@libero.example", password_hash=HASH)
         feed = DatabaseFeed(world.authority)
@@ -345,7 +348,7 @@ class TestFeed:
         assert HASH in str(feed.read(0, 1_000, True).rows)
 
     def test_versions_survive_a_restart_and_only_grow(
-        self, world: Any, add: Callable[..., int]
+        self, world: World, add: Callable[..., int]
     ) -> None:
         add("anna@libero.example")
         before = world.directory.version()
@@ -354,7 +357,7 @@ class TestFeed:
         directory.accounts.add(NewMailbox("bruno@libero.example"))
         assert directory.version() == before + 1
 
-    def test_without_an_authority_there_is_a_fault(self, world: Any) -> None:
+    def test_without_an_authority_there_is_a_fault(self, world: World) -> None:
         world.authority.root = world.root / "elsewhere"
         with pytest.raises(VolumeFault):
             DatabaseFeed(world.authority).read(0, 10, False)
