@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +40,12 @@ ALONE = frozenset({flat.NAME})
     help="Where the servers' directories are made; must be on a disk [the temporary directory].",
 )
 @click.option(
+    "--nice",
+    type=click.IntRange(-20, 19),
+    default=0,
+    help="Niceness of everything that is started, the same for all [0]; below 0 where others work.",
+)
+@click.option(
     "--results",
     type=click.Path(file_okay=False, path_type=Path),
     default=RESULTS,
@@ -50,15 +57,18 @@ def main(
     runs: int | None,
     peers_only: bool,
     work: Path | None,
+    nice: int,
     results: Path,
 ) -> None:
     """Entry point."""
     console = Console()
     try:
+        # Inherited by every server and generator alike.
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
         if not ALONE.issuperset(names) or not names:
             install_peers(console)
         workplace = Workplace(work)
-    except PeerFault as fault:
+    except (PeerFault, PermissionError) as fault:
         console.print(f"[red]{fault}[/]")
         sys.exit(1)
     failed = False

@@ -224,6 +224,7 @@ def describe_machine(directory: Path) -> dict[str, str | int | float]:
         "python": sys.version.split()[0],
         "file_system": read_filesystem(directory),
         "write_and_sync_4kib_ms": measure_sync_ms(directory),
+        "niceness": os.getpriority(os.PRIO_PROCESS, 0),
         "load_average_1min": os.getloadavg()[0],
         "postfix": run_for_line("postconf", "-h", "mail_version"),
         "dovecot": run_for_line("dovecot", "--version"),
