@@ -9,15 +9,16 @@ from dataclasses import dataclass, field
 from staffetta.formats.mime import scan
 from staffetta.formats.text import BODY_TEXT_CHARS_MAX, HEADER_TEXT_CHARS_MAX, searchable
 from staffetta.mailboxes.files import MailboxFile
-from staffetta.mailboxes.matching import list_field
+from staffetta.mailboxes.matching import list_fields
 from staffetta.mailboxes.words import (
+    ANY_TRIGRAMS,
     BLOCK_MESSAGES,
+    WordBook,
     WordList,
-    add_text,
     map_trigrams,
-    pack,
-    pack_values,
-    unpack_values,
+    pack_line,
+    pack_lines,
+    unpack_lines,
 )
 from staffetta.runtime.disk import Database
 
@@ -38,7 +39,7 @@ class _Block:
     id: int
     contents: array[int] = field(default_factory=lambda: array("q"))
     rough: int = 0
-    masks: dict[bytes, int] = field(default_factory=dict)
+    words: WordBook = field(default_factory=WordBook)
     values: dict[str, list[bytes]] = field(default_factory=dict)
 
 
@@ -81,15 +82,16 @@ def _index_some(file: MailboxFile, limit: int) -> int:
         return 0
     for content, header, text in added:
         _add_message(block, content, header, text)
-    words = pack(block.masks)
-    trigrams = map_trigrams(words.words)
+    words = block.words.pack()
+    is_full = len(block.contents) == BLOCK_MESSAGES
+    trigrams = map_trigrams(words.words) if is_full else ANY_TRIGRAMS
     file.make_durable(False)
     with database.transaction():
         if _read_indexed_to(database) != indexed_to:
             return len(added)  # another process has done it meanwhile
         _store_block(database, block, words, trigrams)
         database.run("UPDATE mailbox SET indexed_to=?", (added[-1][0],))
-        if len(block.contents) == BLOCK_MESSAGES and block.id % CLEAN_EVERY_BLOCKS == 0:
+        if is_full and block.id % CLEAN_EVERY_BLOCKS == 0:
             _remove_dead_blocks(database)
     return len(added)
 
@@ -112,7 +114,7 @@ def _open_block(database: Database) -> _Block:
     contents = array("q", stored)
     if len(contents) >= BLOCK_MESSAGES or len(words) > BLOCK_WORD_BYTES_MAX:
         return _Block(id_ + 1, values={column: [] for column in FIELDS.values()})
-    values = dict(zip(FIELDS.values(), map(unpack_values, packed), strict=True))
+    values = dict(zip(FIELDS.values(), map(unpack_lines, packed), strict=True))
     rough = int.from_bytes(rough, "little")
     return _Block(id_, contents, rough, WordList(words, owners, masks).unpack(), values)
 
@@ -121,19 +123,19 @@ def _add_message(block: _Block, content: int, header: bytes, text: bytes) -> Non
     bit = len(block.contents)
     data = header + text
     header_text, body_text = searchable(data, scan(data))
-    add_text(block.masks, header_text, bit)
-    add_text(block.masks, body_text, bit + BLOCK_MESSAGES)
+    block.words.add(header_text, bit)
+    block.words.add(body_text, bit + BLOCK_MESSAGES)
     if len(header_text) >= HEADER_TEXT_CHARS_MAX // 2 or len(body_text) >= BODY_TEXT_CHARS_MAX // 2:
         # So much text that some of it may have been cut: it is read whenever it may matter.
         block.rough |= 1 << bit
+    values = list_fields(header, FIELDS)
     for name, column in FIELDS.items():
-        (line,) = unpack_values(pack_values([list_field(header, name)]))
-        block.values[column].append(line)
+        block.values[column].append(pack_line(values[name]))
     block.contents.append(content)
 
 
 def _store_block(database: Database, block: _Block, words: WordList, trigrams: bytes) -> None:
-    packed = [b"\n" + b"\n".join(block.values[column]) + b"\n" for column in FIELDS.values()]
+    packed = [pack_lines(block.values[column]) for column in FIELDS.values()]
     # 64 bits, of which SQLite would take the highest for a sign.
     rough = block.rough.to_bytes(8, "little")
     database.run(

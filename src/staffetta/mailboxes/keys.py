@@ -1,14 +1,17 @@
 """The id by which a message is known for ever (RFC 8474 section 5.1).
 
 A delivered message is `M` and the text of its receipt, so that who reads a receipt can find the
-message; one that a person put in is `A` and ten random bytes in the same letters.
+message; one that a person put in is `A` and a chance id in the same letters.
 """
 
 from __future__ import annotations
 
 import base64
 
+from staffetta.runtime.entropy import Entropy
+
 KEY_BYTES = 10
+CHANCE_BYTES = 8
 TEXT_CHARACTERS = 16
 APPENDED_ORDINAL = -1
 """Stands for the place among the recipients where a message was not received but put in."""
@@ -21,6 +24,11 @@ _TO_RFC4648 = bytes.maketrans(
     b"0123456789ABCDEFGHJKMNPQRSTVWXYZ", b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 )
 _DIGITS = frozenset(b"0123456789ABCDEFGHJKMNPQRSTVWXYZ")
+
+
+def make_key(entropy: Entropy) -> bytes:
+    """A chance id. It begins with zeros, so that it sorts below all receipts."""
+    return bytes(KEY_BYTES - CHANCE_BYTES) + entropy.token(CHANCE_BYTES)
 
 
 def format_email_id(key: bytes, ordinal: int) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from staffetta.formats.imapdata import body
 from staffetta.formats.mime import scan
-from staffetta.mailboxes.keys import APPENDED_ORDINAL, KEY_BYTES, format_email_id
+from staffetta.mailboxes.keys import APPENDED_ORDINAL, format_email_id, make_key
 from staffetta.mailboxes.memory_folders import MemoryFolder, MemoryFolders
 from staffetta.mailboxes.memory_messages import MemoryMessage, make_message, matches
 from staffetta.mailboxes.port import (
@@ -205,9 +205,7 @@ class MemoryMailbox:
             target = folders.find(folder)
             self._check_quota(len(content))
             flags |= self._take_keywords(keywords)
-            message = make_message(
-                self._entropy.token(KEY_BYTES), APPENDED_ORDINAL, content, flags, at_us
-            )
+            message = make_message(make_key(self._entropy), APPENDED_ORDINAL, content, flags, at_us)
             placed = target.add(message, folders.take_modseq())
             return Appended(target.uid_validity, placed.uid, placed.modseq)
 

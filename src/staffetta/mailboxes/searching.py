@@ -25,7 +25,7 @@ from staffetta.mailboxes.words import (
     HEADER_BITS,
     Pattern,
     WordList,
-    find_values,
+    find_lines,
     list_trigrams,
     make_pattern,
     make_word_patterns,
@@ -166,7 +166,7 @@ class _Search:
     def _look_up_values(self, column: str, needle: str) -> list[int]:
         found: list[int] = []
         for stored, packed in self._database.each(f"SELECT contents,{column} FROM word_block"):
-            mask = find_values(packed, needle)
+            mask = find_lines(packed, needle)
             if mask:
                 found += _pick(list_contents(stored), mask)
         return found

@@ -26,7 +26,7 @@ from staffetta.mailboxes.counters import Writing
 from staffetta.mailboxes.counters import writing as start_writing
 from staffetta.mailboxes.durability import Durability
 from staffetta.mailboxes.files import FileSettings, MailboxFile, MailboxFiles
-from staffetta.mailboxes.keys import APPENDED_ORDINAL, KEY_BYTES
+from staffetta.mailboxes.keys import APPENDED_ORDINAL, make_key
 from staffetta.mailboxes.placing import make_ready
 from staffetta.mailboxes.port import (
     Appended,
@@ -207,7 +207,7 @@ class SqliteMailbox:
         self, folder: str, content: bytes, flags: int, keywords: Sequence[str], at_us: int
     ) -> Appended:
         """See `port.Mailbox.append`."""
-        key = self._cell.entropy.token(KEY_BYTES)
+        key = make_key(self._cell.entropy)
         new = make_ready(key, APPENDED_ORDINAL, content)
         with self._writing() as writing:
             return changing.append(writing, self._ref, folder, new, flags, keywords, at_us)

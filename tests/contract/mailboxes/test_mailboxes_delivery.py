@@ -57,7 +57,8 @@ def test_a_delivery_that_is_repeated_changes_nothing(cell: Cell, mailbox: Mailbo
 
     assert isinstance(placed, Placed)
     assert again == Placed(INBOX, placed.uid, placed.uid_validity, placed.modseq, False)
-    assert isinstance(within, Placed) and not within.fresh
+    assert isinstance(within, Placed)
+    assert not within.fresh
     assert before.rows == mailbox.snapshot(INBOX).rows[:1]
     assert mailbox.overview().messages == 2
 
@@ -113,7 +114,8 @@ def test_flags_and_folder_are_as_delivered(cell: Cell, mailbox: Mailbox) -> None
 def test_mail_for_a_folder_that_is_not_there_goes_to_inbox(cell: Cell) -> None:
     (outcome,) = deliver(cell, [delivery(1, folder="Nowhere")])
 
-    assert isinstance(outcome, Placed) and outcome.folder == INBOX
+    assert isinstance(outcome, Placed)
+    assert outcome.folder == INBOX
 
 
 def test_mail_for_sent_finds_the_folder_under_its_new_name(cell: Cell, mailbox: Mailbox) -> None:
@@ -121,7 +123,8 @@ def test_mail_for_sent_finds_the_folder_under_its_new_name(cell: Cell, mailbox: 
 
     (outcome,) = deliver(cell, [delivery(1, folder="Sent")])
 
-    assert isinstance(outcome, Placed) and outcome.folder == "Posta inviata"
+    assert isinstance(outcome, Placed)
+    assert outcome.folder == "Posta inviata"
 
 
 def test_a_known_uid_is_kept_and_never_given_again(cell: Cell) -> None:
