@@ -101,7 +101,7 @@ def assert_agrees(data: bytes, part: Part, parsed: email.message.Message) -> Non
         assert isinstance(payload, list)
         assert len(part.children) == len(payload)
         for child, other in zip(part.children, payload, strict=True):
-            assert_agrees(data, child, other)  # type: ignore[arg-type]
+            assert_agrees(data, child, other)
     else:
         body = data[part.body_start : part.body_end].decode("ascii", "surrogateescape")
         assert body == parsed.get_payload()

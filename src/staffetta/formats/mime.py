@@ -45,9 +45,9 @@ BOUNDARY_BYTES_MAX: Final = 2_000
 BOUNDARY_CANDIDATES_MAX: Final = 200_000
 """Places in one message that look like a delimiter; behind them none is recognised."""
 
-SEARCH_BYTES_MAX: Final = 384 * 1024 * 1024
+SEARCH_BYTES_MAX: Final = 256 * 1024 * 1024
 """Bytes searched for boundaries, all levels of nesting together; an honest message of 50 MB
-with its attachments at the first level takes a fifth of it."""
+with its attachments at the first level takes less than half of it."""
 
 Parameters = tuple[tuple[bytes, bytes], ...]
 """Pairs of lower-case name and value, in order; RFC 2231 continuations are joined, undecoded."""

@@ -18,10 +18,10 @@ from staffetta.formats.mime import Part
 HEADER_TEXT_CHARS_MAX: Final = 256 * 1024
 """Characters of header text of one message that can be found."""
 
-BODY_TEXT_CHARS_MAX: Final = 2 * 1024 * 1024
+BODY_TEXT_CHARS_MAX: Final = 1024 * 1024
 """Characters of body text of one message that can be found."""
 
-ENCODED_BYTES_MAX: Final = 4 * 1024 * 1024
+ENCODED_BYTES_MAX: Final = 2 * 1024 * 1024
 """Stored bytes read of one text part."""
 
 FOLDED_AT_ONCE_CHARS: Final = 512

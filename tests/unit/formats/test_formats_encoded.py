@@ -84,10 +84,10 @@ def test_charsets(charset: str, codec: str | None) -> None:
 
 
 def test_unknown_charsets_leave_no_trace_in_the_interpreter() -> None:
-    before = len(encodings._cache)  # type: ignore[attr-defined]
+    before = len(encodings._cache)
     for number in range(100):
         decode_charset(b"caff\xe8", f"x-made-up-{number}")
-    assert len(encodings._cache) == before  # type: ignore[attr-defined]
+    assert len(encodings._cache) == before
 
 
 @pytest.mark.parametrize("charset", ["utf-8", "utf-7", "utf-16", "iso-2022-kr", "hz", "big5", "x"])
