@@ -67,6 +67,15 @@ def raise_file_limit() -> int:
     return hard
 
 
+def resident_bytes() -> int:
+    """Memory that this process holds in RAM, what it shares with its parent included."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    except OSError:  # not Linux: the most it ever held
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return pages * resource.getpagesize()
+
+
 def end_with_parent(parent_pid: int) -> None:
     """Have the kernel kill this process when its parent ends, however that happens."""
     if sys.platform == "linux":

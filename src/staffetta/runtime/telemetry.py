@@ -278,6 +278,7 @@ class Metrics:
         self._tallies: dict[_Key, Tally] = {}
         self._durations: dict[_Key, Durations] = {}
         self._gauges: dict[_Key, Callable[[], float]] = {}
+        self._families_read: dict[str, tuple[str, Callable[[], Mapping[str, float]]]] = {}
 
     def tally(self, name: str, help_text: str, **labels: str) -> Tally:
         """A counter, e.g. `accepted_messages`."""
@@ -293,6 +294,13 @@ class Metrics:
         """A number that is read when somebody asks, e.g. `log_free_bytes`; must not block."""
         self._helps[name] = help_text
         self._gauges[_key(name, labels)] = read
+
+    def gauges(
+        self, name: str, help_text: str, label: str, read: Callable[[], Mapping[str, float]]
+    ) -> None:
+        """One number for each value of a label, e.g. for each cell; must not block."""
+        self._helps[name] = help_text
+        self._families_read[name] = label, read
 
     def values(self) -> dict[str, float]:
         """Counters and gauges as `name{label=value}`: for the status command and tests."""
@@ -330,6 +338,9 @@ class Metrics:
             add(CounterMetricFamily, key, tally.value)
         for key, read in self._gauges.items():
             add(GaugeMetricFamily, key, read())
+        for name, (label, read_all) in self._families_read.items():
+            for value, number in read_all().items():
+                add(GaugeMetricFamily, (name, ((label, value),)), number)
         for key, durations in self._durations.items():
             add(HistogramMetricFamily, key, _buckets(durations), durations.total_s)
         return [family for family, _ in families.values()]

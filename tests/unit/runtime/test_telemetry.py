@@ -98,6 +98,7 @@ def test_metrics_are_what_prometheus_reads() -> None:
     metrics.tally("refusals", "By stage", stage="RCPT").value += 2
     metrics.tally("refusals", "By stage", stage="MAIL").value += 1
     metrics.gauge("free_bytes", "Room", lambda: 12.5)
+    metrics.gauges("cell_lag", "Waiting", "cell", lambda: {"c1": 4, "c2": 0})
     durations = metrics.durations("commit_seconds", "How long")
     durations.add(0.004, times=2)
     durations.add(99.0)
@@ -111,6 +112,8 @@ def test_metrics_are_what_prometheus_reads() -> None:
     assert samples["staffetta_accepted_messages_total", *own] == 3
     assert samples["staffetta_refusals_total", *own, ("stage", "RCPT")] == 2
     assert samples["staffetta_free_bytes", *own] == 12.5
+    assert samples["staffetta_cell_lag", ("cell", "c1"), *own] == 4
+    assert samples["staffetta_cell_lag", ("cell", "c2"), *own] == 0
     assert samples["staffetta_commit_seconds_bucket", own[0], ("le", "0.005"), own[1]] == 2
     assert samples["staffetta_commit_seconds_bucket", own[0], ("le", "+Inf"), own[1]] == 3
     assert samples["staffetta_commit_seconds_count", *own] == 3

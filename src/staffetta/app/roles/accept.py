@@ -17,10 +17,9 @@ from staffetta.directory.replica import RecipientTable
 from staffetta.doors.smtp.door import DoorCounts, DoorSettings, SmtpDoor
 from staffetta.journey.accept import Acceptance
 from staffetta.journey.refusals import Refusals
-from staffetta.journey.repeats import SUSPECT_S, Repeats
+from staffetta.journey.repeats import Repeats, find_suspects
 from staffetta.log.commit import CommitLimits, GroupCommit
-from staffetta.log.facts import Accepted, Kind
-from staffetta.log.port import LogReader, LogWriter
+from staffetta.log.port import LogWriter
 from staffetta.log.receipts import ReceiptMint
 from staffetta.protocols.smtp.settings import SmtpLimits, SmtpSettings
 from staffetta.runtime.faults import VolumeFault
@@ -29,7 +28,6 @@ from staffetta.runtime.processes import repeat_on_thread
 from staffetta.runtime.tasks import ThreadWorker
 
 ROOM_INTERVAL_S = 0.5
-SUSPECTS_MAX = 20_000
 
 
 def build(context: RoleContext) -> Role:
@@ -57,7 +55,7 @@ class AcceptRole:
         self._table = await asyncio.to_thread(open_recipients, context)
         self._writer = wiring.open_log_writer(context)
         reader = wiring.open_log_reader(context.config, context.volumes)
-        suspects = _suspects(reader, context.partition)
+        suspects = find_suspects(reader, context.partition)
         reader.close()
         limits = context.config.log
         self._commit = GroupCommit(
@@ -178,21 +176,6 @@ class AcceptRole:
         metrics.gauge(
             "log_waiting", "Entries that wait for the log", lambda: commit.statistics().waiting
         )
-
-
-def _suspects(reader: LogReader, partition: int) -> list[tuple[bytes, bytes]]:
-    """What was accepted just before the last process ended: its `250` may not have arrived."""
-    last = reader.last(partition)
-    kinds = frozenset({Kind.ACCEPTED})
-    entries = reader.read(partition, max(last - SUSPECTS_MAX, 0), SUSPECTS_MAX, kinds)
-    if not entries:
-        return []
-    since_us = entries[-1].at_us - SUSPECT_S * 1_000_000
-    return [
-        (entry.fact.digest, entry.receipt)
-        for entry in entries
-        if entry.at_us >= since_us and isinstance(entry.fact, Accepted) and entry.fact.message_id
-    ]
 
 
 def door_settings(context: RoleContext, config: Config | None = None) -> DoorSettings:

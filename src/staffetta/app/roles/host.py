@@ -21,6 +21,7 @@ from staffetta.app.config_file import load_running
 from staffetta.app.control import ControlServer, socket_path
 from staffetta.app.roles import accept, access, deliver
 from staffetta.app.roles.contract import PARTITION_OFFSETS, Command, Role, RoleContext, RoleState
+from staffetta.app.roles.description import describe
 from staffetta.app.supervisor import Assignment
 from staffetta.app.volumes import StorageVolumes
 from staffetta.doors.web.health import HealthReport, health_application
@@ -94,6 +95,7 @@ class RoleHost:
         await control.start()
         role = BUILDERS[assignment.role](self._context(loop))
         self._role = role
+        describe(self._metrics, role, lambda: self._state, lambda: self._lines.dropped_lines)
         await role.start()
         health = self._health_server()
         await health.start()
