@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import click
 from rich.console import Console
@@ -62,6 +64,8 @@ def main(
 ) -> None:
     """Entry point."""
     console = Console()
+    # So that servers are stopped and their directories removed however this ends.
+    signal.signal(signal.SIGTERM, _end)
     try:
         # Inherited by every server and generator alike.
         os.setpriority(os.PRIO_PROCESS, 0, nice)
@@ -82,6 +86,10 @@ def main(
     finally:
         workplace.remove()
     sys.exit(failed)
+
+
+def _end(_signal: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + signal.SIGTERM)
 
 
 def _run(bench: Bench, name: str, results: Path) -> bool:

@@ -72,9 +72,9 @@ def _line_up(bench: Bench) -> list[Contender]:
         postfix = Postfix(bench.workplace, fate, recipients)
         contenders.append(Contender(postfix, 1, _make_clean_up(postfix)))
     if bench.with_staffetta:
-        for roles in (Roles.ACCEPT, Roles.ALL):
+        for roles, passes in ((Roles.ACCEPT, 4), (Roles.ALL, 2)):
             staffetta = Staffetta(bench.workplace, recipients, roles)
-            contenders.append(Contender(staffetta, 4, staffetta.await_drained))
+            contenders.append(Contender(staffetta, passes, staffetta.await_drained))
     return contenders
 
 
