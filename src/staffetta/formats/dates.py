@@ -73,6 +73,11 @@ _DAY_FIRST: Final = re.compile(
     + _ZONE
     + rb")?"
 )
+# What RFC 5322 asks for, and nearly everybody sends.
+_USUAL: Final = re.compile(
+    rb" ?(?:[A-Z][a-z]{2}, ?)? ?(\d{1,2}) ([A-Za-z]{3}) (\d{4}) "
+    rb"(\d\d):(\d\d):(\d\d) ([+-]\d{4})(?!\d)"
+)
 # The C library's ctime order, which old software puts in: Mon Mar  3 10:22:11 [CET] 2025
 _CTIME: Final = re.compile(
     rb"\s*+(?:[A-Za-z]{2,9}[\s,.]++)?([A-Za-z]{3})[a-z]*+\s++(\d{1,2})\s++"
@@ -90,6 +95,14 @@ def parse_date(value: bytes) -> SentDate | None:
     Takes what mail has had since 1982: two-digit years, zone names, missing seconds or zone
     (then UTC), comments, C library order, ISO 8601. Numbers out of range make it no date.
     """
+    usual = _USUAL.match(value)
+    if usual is not None:
+        day, month_name, year, hour, minute, second, zone = usual.groups()
+        offset_minutes = int(zone[:3]) * 60 + int(zone[0:1] + zone[3:])
+        if -OFFSET_MINUTES_MAX <= offset_minutes <= OFFSET_MINUTES_MAX:
+            month = _MONTH_NUMBERS.get(month_name.lower(), 0)
+            time = (int(hour), int(minute), int(second))
+            return _make_date(int(year), month, int(day), time, offset_minutes)
     value = value[:DATE_BYTES_MAX]
     if b"(" in value:
         value = value[: value.index(b"(")]

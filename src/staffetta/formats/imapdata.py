@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Final, Literal
 
 from staffetta.formats.address_list import SIMPLE, ListedAddress, parse_list
@@ -26,6 +27,13 @@ MISSING_DOMAIN: Final = b'"MISSING_DOMAIN"'
 
 _PLAIN: Final = re.compile(rb"[\x20!#-\[\]-~\t]{0,1000}").fullmatch
 _ESCAPABLE: Final = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x7f]{0,1000}").fullmatch
+_WORDS: Final = (
+    b"text plain html multipart mixed alternative related application octet-stream pdf image "
+    b"jpeg png message rfc822 7bit 8bit base64 quoted-printable charset us-ascii utf-8 UTF-8 "
+    b"iso-8859-1 ISO-8859-1 boundary name filename format flowed"
+)
+# Most strings in a structure are one of these, and looking one up is cheaper than quoting it.
+_READY: Final = MappingProxyType({word: b'"%b"' % word for word in _WORDS.split()})
 _EMPTY_ENVELOPE: Final = b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)"
 
 
@@ -147,12 +155,12 @@ class _StructureWriter:
         fields = [
             b"(%b %b %b %b %b %b %d"
             % (
-                format_string(part.type),
-                format_string(part.subtype),
+                _READY.get(part.type) or format_string(part.type),
+                _READY.get(part.subtype) or format_string(part.subtype),
                 _format_params(part.params),
                 format_nstring(part.id),
                 format_nstring(part.description),
-                format_string(part.encoding),
+                _READY.get(part.encoding) or format_string(part.encoding),
                 part.body_end - part.body_start,
             )
         ]
@@ -188,7 +196,7 @@ class _StructureWriter:
 def _format_params(params: Parameters) -> bytes:
     if not params:
         return b"NIL"
-    strings = [format_string(text) for pair in params for text in pair]
+    strings = [_READY.get(text) or format_string(text) for pair in params for text in pair]
     return b"(%b)" % b" ".join(strings)
 
 
