@@ -22,8 +22,8 @@ One TOML file, given as `--config FILE`; every setting has a default, so there m
 what is wrong with a file, with line and key. Units are the last part of a setting's name.
 
 `kill -HUP` of the service's first process, or `staffetta reload`, has the file read again: limits,
-timeouts, certificates and the log level then change at once; ports, places on disk and the number
-of processes need a restart.
+timeouts and certificates then change at once; ports, places on disk, the level of log lines and
+the number of processes need a restart.
 """
 
 
