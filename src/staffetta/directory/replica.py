@@ -35,7 +35,7 @@ from staffetta.directory.recipients import (
     Unsure,
 )
 from staffetta.directory.records import MailboxState
-from staffetta.directory.table import Condition, TableFile
+from staffetta.directory.table import TableFile
 from staffetta.runtime.clock import Clock
 from staffetta.runtime.disk import Volume
 from staffetta.runtime.faults import FaultMode, VolumeFault
@@ -199,7 +199,10 @@ class RecipientTable:
                 return 0
 
     def verify(self) -> bool:
-        """Check the whole file; a damaged one is made again by the next `catch_up`."""
+        """Check the whole file; a damaged one is made again by the next `catch_up`.
+
+        Raises `VolumeFault` where it cannot be read now.
+        """
         with self._copying:
             self._check()
             return not self._damaged
@@ -344,18 +347,20 @@ class RecipientTable:
             self._check()
         settings = self._settings
         before = self._condition
-        if self._damaged or (
+        anew = self._damaged or bool(
             before.version and before.with_credentials != settings.with_credentials
-        ):
-            before = self._start_over()
+        )
         asked_s = self._clock.monotonic_s()
-        page = self._feed.read(before.version, limit, settings.with_credentials)
+        after = 0 if anew else before.version
+        page = self._feed.read(after, limit, settings.with_credentials)
         self._head = page.head
         if before.version and (page.origin != before.origin or page.head < before.version):
             # A directory that lost its memory must not turn people into unknown users.
             self._doubt = Doubt.DIVERGED
             self._detail = "the authority is another one, or older than this copy"
             return 0
+        if anew:  # only now: until the authority answers, a poor copy is better than none
+            self._start_over()
         reached_end = len(page.rows) < limit
         self._write(page, reached_end)
         if reached_end:
@@ -393,12 +398,11 @@ class RecipientTable:
                 lambda _, known: any(target.mailbox in changed for target in known.targets)
             )
 
-    def _start_over(self) -> Condition:
+    def _start_over(self) -> None:
         self._doubt = Doubt.LOADING
         self._file.start_over()
         self._condition = self._file.condition()
         self._damaged = False
-        return self._condition
 
 
 def _is_storable(address: str) -> bool:

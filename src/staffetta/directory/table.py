@@ -12,6 +12,7 @@ import threading
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -172,27 +173,34 @@ class TableFile:
         return Applied(frozenset(row[1] for row in old), widely, catalogue)
 
     def check(self) -> str:
-        """Read all addresses and compare them with the checksum; what is wrong, or ""."""
+        """Read all addresses and compare them with the checksum; what is wrong, or "".
+
+        Raises `VolumeFault` where the file cannot be read now, which says nothing about it.
+        """
         try:
-            condition = self.condition()
-            found = self._writer.rows("PRAGMA quick_check(address)")
-            if found != [("ok",)]:
-                return str(found[0][0])
-            count, checksum = 0, 0
-            rows: list[tuple[str, int, str]] = []
-            for row in self._writer.each("SELECT address, mailbox, targets FROM address"):
-                rows.append((row[0], row[1], row[2]))
-                if len(rows) == CHECKED_ROWS_AT_ONCE:
-                    count, checksum = count + len(rows), checksum + _checksum(rows)
-                    rows.clear()
-            count, checksum = count + len(rows), checksum + _checksum(rows)
+            with self._writer.reading():
+                condition = self.condition()
+                found = self._writer.rows("PRAGMA quick_check(address)")
+                if found != [("ok",)]:
+                    return str(found[0][0])
+                count, checksum = self._sum_up()
         except VolumeFault as fault:
+            if fault.mode is not FaultMode.CORRUPT:
+                raise
             return str(fault)
         if count != condition.addresses:
             return f"{count} addresses where there were {condition.addresses}"
-        if checksum % (1 << CHECKSUM_BITS) != condition.checksum:
+        if checksum != condition.checksum:
             return "the addresses do not match their checksum"
         return ""
+
+    def _sum_up(self) -> tuple[int, int]:
+        """The count and the checksum of all addresses, as they are."""
+        count, checksum = 0, 0
+        addresses = self._writer.each("SELECT address, mailbox, targets FROM address")
+        while rows := [(row[0], row[1], row[2]) for row in islice(addresses, CHECKED_ROWS_AT_ONCE)]:
+            count, checksum = count + len(rows), checksum + _checksum(rows)
+        return count, checksum % (1 << CHECKSUM_BITS)
 
     def start_over(self) -> None:
         """Throw the file away and begin an empty one. Raises `VolumeFault`."""

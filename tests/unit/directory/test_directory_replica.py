@@ -353,6 +353,34 @@ class TestDoubt:
         assert targets(table, "anna") == [anna]
         assert table.verify()
 
+    def test_a_damaged_file_is_kept_until_there_is_another(self, world: World, add: Add) -> None:
+        anna, bruno = add("anna@libero.example"), add("bruno@libero.example")
+        table = caught_up(world.table())
+        with_file(world, "DELETE FROM address WHERE mailbox = 1")
+        assert not table.verify()
+        world.authority.gate.break_(FaultMode.ERROR)
+        assert table.catch_up() == 0
+        assert targets(table, "bruno") == [bruno]
+        assert table.resolve("anna", "libero.example") == Unsure(Doubt.DAMAGED)
+        world.authority.gate.mend()
+        assert targets(caught_up(table), "anna") == [anna]
+
+    def test_a_file_that_cannot_be_read_now_is_not_thrown_away(
+        self, world: World, add: Add
+    ) -> None:
+        anna = add("anna@libero.example")
+        caught_up(world.table()).close()
+        table = world.table()
+        world.replica.gate.break_(FaultMode.ERROR)
+        assert table.catch_up() == 0
+        with pytest.raises(VolumeFault):
+            table.verify()
+        assert table.health().doubt is Doubt.LOADING
+        world.replica.gate.mend()
+        assert targets(table, "anna") == [anna]
+        assert table.catch_up() == 0
+        assert table.health().doubt is None
+
     def test_a_file_that_is_no_database_is_made_again(self, world: World, add: Add) -> None:
         anna = add("anna@libero.example")
         caught_up(world.table()).close()
