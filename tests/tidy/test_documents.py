@@ -6,7 +6,10 @@ import re
 import tomllib
 from pathlib import Path
 
+import msgspec
+
 import staffetta
+from staffetta.app.config import Config
 from staffetta.app.config_reference import reference
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +35,21 @@ def normal(name: str) -> str:
 def test_the_configuration_reference_is_the_generated_one() -> None:
     committed = (ROOT / "docs" / "configuration.md").read_text("utf-8")
     assert committed == reference(), "run: staffetta config reference --write docs/configuration.md"
+
+
+def test_every_setting_is_obeyed_somewhere() -> None:
+    """As far as reading tells: somebody in `app` asks for it by its name."""
+    folder = ROOT / "src" / "staffetta" / "app"
+    text = "".join(path.read_text("utf-8") for path in folder.rglob("*.py"))
+    assert [name for name in settings(Config) if f".{name}" not in text] == []
+
+
+def settings(section: type[msgspec.Struct]) -> list[str]:
+    found = []
+    for field in msgspec.structs.fields(section):
+        nested = isinstance(field.type, type) and issubclass(field.type, msgspec.Struct)
+        found += settings(field.type) if nested else [field.name]
+    return found
 
 
 def test_the_dependencies_page_names_every_dependency() -> None:

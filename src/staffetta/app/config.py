@@ -85,10 +85,6 @@ class SmtpTimeouts(msgspec.Struct, frozen=True, kw_only=True):
     data_total_s: Annotated[
         Seconds, _described("For a whole message, however steadily it drips in.")
     ] = 1_800.0
-    commit_s: Annotated[
-        Seconds,
-        _described("For the log to take a message, after which the client hears 451."),
-    ] = 30.0
 
 
 class Smtp(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,9 +117,6 @@ class ImapLimits(msgspec.Struct, frozen=True, kw_only=True):
     sessions_per_mailbox_max: Annotated[
         Count, _described("Sessions at once that are signed in to one mailbox.")
     ] = 100
-    command_bytes_max: Annotated[
-        Count, _described("Length of one command, literals other than APPEND's included.")
-    ] = MIB
     append_bytes_max: Annotated[
         Count, _described("Size of one message that is put in by APPEND.")
     ] = 50 * MIB
@@ -229,19 +222,6 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     sync_interval_s: Annotated[
         Seconds, _described("At most so long after a round, it is synced and checkpointed.")
     ] = 0.5
-    retry_min_s: Annotated[
-        Seconds, _described("A cell that failed is tried again after this long; then doubling.")
-    ] = 0.5
-    retry_max_s: Annotated[Seconds, _described("The longest wait between two attempts.")] = 10.0
-    held_retry_s: Annotated[
-        Seconds, _described("How often mail that is held for quota is looked at again.")
-    ] = 60.0
-    suspect_after_s: Annotated[
-        Seconds, _described("A cell that does not answer for so long is `suspect`.")
-    ] = 2.0
-    down_after_s: Annotated[
-        Seconds, _described("A cell that does not answer for so long is `down`.")
-    ] = 10.0
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
@@ -252,9 +232,6 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     waiting_per_cell_max: Annotated[
         Count, _described("Operations that wait for a thread of one cell; more hear UNAVAILABLE.")
     ] = 256
-    breaker_failures: Annotated[
-        Count, _described("So many failures in a row, and the cell is left alone.")
-    ] = 3
     breaker_probe_s: Annotated[
         Seconds, _described("How often a cell that is left alone is tried.")
     ] = 1.0
