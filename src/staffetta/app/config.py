@@ -222,6 +222,9 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     sync_interval_s: Annotated[
         Seconds, _described("At most so long after a round, it is synced and checkpointed.")
     ] = 0.5
+    held_retry_s: Annotated[
+        Seconds, _described("How often mail that is held for quota is looked at again.")
+    ] = 60.0
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
