@@ -22,6 +22,8 @@ from staffetta.mailboxes.port import SYSTEM_FLAGS
 from tests.imap_rig import Client, Rig, open_rig, ref_of
 
 CLIENTS = 3
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+"""Nothing here is about what survives, so no disk need be waited for."""
 FLAGS = (r"\Seen", r"\Flagged", r"\Deleted", "Lavoro")
 _FETCH = re.compile(rb"\* (\d+) FETCH \((.*)\)")
 _UID = re.compile(rb"UID (\d+)")
@@ -100,7 +102,7 @@ class Sessions(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.directory = tempfile.TemporaryDirectory()
+        self.directory = tempfile.TemporaryDirectory(dir=MEMORY)
         self.stack = AsyncExitStack()
         self.mirrors: list[Mirror] = []
         self.rig: Rig
@@ -176,6 +178,13 @@ class Sessions(RuleBasedStateMachine):
     def fetch(self, who: int, place: float, with_uid: bool) -> None:
         self.act(who, place, "FETCH % (UID FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)])", with_uid)
 
+    @rule(who=who, other=who, place=place, command=st.sampled_from(
+          ["FETCH % (UID)", "STORE % +FLAGS (\\Seen)", "SEARCH %", "COPY % Trash"]))  # fmt: skip
+    def work_while_another_expunges(self, who: int, other: int, place: float, command: str) -> None:
+        self.act(other, 1 - place, "STORE % +FLAGS (\\Deleted)", with_uid=False)
+        self.runner.run(self.mirrors[other].say(b"EXPUNGE"))
+        self.act(who, place, command, with_uid=False)
+
     @rule(who=who, place=place, with_uid=st.booleans())
     def move(self, who: int, place: float, with_uid: bool) -> None:
         self.act(who, place, "MOVE % Archive", with_uid)
@@ -218,19 +227,24 @@ class Sessions(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         async def end() -> None:
-            for mirror in self.mirrors:
-                await self.check(mirror)
-                mirror.client.close()
-            await self.stack.aclose()
+            try:
+                for mirror in self.mirrors:
+                    await self.check(mirror)
+            finally:
+                for mirror in self.mirrors:
+                    mirror.client.close()
+                await self.stack.aclose()
 
-        self.runner.run(end())
-        self.runner.close()
-        self.directory.cleanup()
+        try:
+            self.runner.run(end())
+        finally:
+            self.runner.close()
+            self.directory.cleanup()
 
 
 TestSessions = Sessions.TestCase
 TestSessions.settings = settings(
-    max_examples=25,
+    max_examples=30,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

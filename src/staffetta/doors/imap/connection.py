@@ -69,7 +69,8 @@ class ImapConnection(asyncio.Protocol):
         self._idle_tag = b""
         self._bad_commands = 0
         self._woken = self._ended = self._dismissed = self._is_held = False
-        self._heard_s = self._looked_s = self._told_s = self._stalled_s = 0.0
+        self._heard_s = self._looked_s = self._told_s = 0.0
+        self._stalled_s: float | None = None  # since when the client takes nothing
 
     # What the event loop calls.
 
@@ -122,7 +123,7 @@ class ImapConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         if not self._ended:
-            self._stalled_s = 0.0
+            self._stalled_s = None
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
         self._drained = None
@@ -192,7 +193,7 @@ class ImapConnection(asyncio.Protocol):
 
     def sweep(self, now_s: float) -> None:
         settings = self._hall.settings
-        if self._stalled_s and now_s - self._stalled_s > settings.write_s:
+        if self._stalled_s is not None and now_s - self._stalled_s > settings.write_s:
             self._transport.abort()
         elif self._task is not None and self._asked is None:
             return
