@@ -23,8 +23,10 @@ help:  ## Say what can be made
 demo: $(VENV)/.service  ## Set up, and run a two-brand mail service here (Ctrl-C ends it)
 	@exec $(VENV)/bin/staffetta demo $(ARGS)
 
+test: export TMPDIR = $(CURDIR)/var/tmp
 test: $(VENV)/.development  ## Set up what the tests need, and run them all
 	@scripts/peers.sh
+	@mkdir -p "$$TMPDIR"
 ifeq ($(ARGS),)
 	$(VENV)/bin/pytest -n 2 --dist loadfile -rs -m 'not service and not interop'
 	$(VENV)/bin/pytest -rs -m 'service or interop'
