@@ -109,8 +109,8 @@ def workloads(body_bytes: int) -> dict[str, Callable[[int], int]]:
     }
 
 
-def measure(run: Callable[[int], int], messages: int, rounds: int) -> float:
-    """Median microseconds of CPU a message."""
+def measure(run: Callable[[int], int], messages: int, rounds: int) -> tuple[float, float]:
+    """Median and best microseconds of CPU a message; on a busy machine the best says more."""
     run(min(messages, 1_000))
     spent_us = []
     for _ in range(rounds):
@@ -118,26 +118,30 @@ def measure(run: Callable[[int], int], messages: int, rounds: int) -> float:
         done = run(messages)
         spent_us.append((time.process_time_ns() - begun_ns) / 1_000 / messages)
         assert done == messages, f"{done} of {messages} messages came through"
-    return statistics.median(spent_us)
+    return statistics.median(spent_us), min(spent_us)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--messages", type=int, default=20_000)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--messages", type=int, default=1_000, help="in each round")
     parser.add_argument("--body-bytes", type=int, default=4_096)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     figures = {
-        name: round(measure(run, options.messages, options.rounds), 2)
+        name: measure(run, options.messages, options.rounds)
         for name, run in workloads(options.body_bytes).items()
     }
     if options.json:
-        print(json.dumps({"body_bytes": options.body_bytes, "cpu_us_per_message": figures}))
+        spent = {
+            name: {"median_us": round(median_us, 2), "best_us": round(best_us, 2)}
+            for name, (median_us, best_us) in figures.items()
+        }
+        print(json.dumps({"body_bytes": options.body_bytes, "cpu_per_message": spent}))
         return
     print(f"CPU per message of {options.body_bytes} octets (target {TARGET_US:.0f} us)")
-    for name, spent_us in figures.items():
-        print(f"  {name:<11}{spent_us:8.1f} us   {1e6 / spent_us:10,.0f}/s")
+    for name, (median_us, best_us) in figures.items():
+        print(f"  {name:<11} median {median_us:6.1f} us, best {best_us:6.1f} us")
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ class LineBuffer:
         if end == at or held[end - 1] != _CR:
             return LineFault.BARE_NEWLINE
         line = held[at : end - 1]
-        return LineFault.BARE_NEWLINE if b"\r" in line else line
+        return LineFault.BARE_NEWLINE if _CR in line else line
 
     def _take_long_line(self, end: int, bytes_max: int) -> LineFault | None:
         """Go on with a line that is not whole, or has outgrown `bytes_max`."""

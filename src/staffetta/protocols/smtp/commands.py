@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Final
 
 from staffetta.protocols.smtp import replies
 from staffetta.protocols.smtp.arguments import parse_mail, parse_rcpt
@@ -21,6 +22,10 @@ from staffetta.protocols.smtp.order import Stage
 from staffetta.protocols.smtp.refusal import CommandRefusal
 from staffetta.protocols.smtp.replies import Reply
 from staffetta.protocols.smtp.session import Session
+
+_DATA_PHASE: Final = Phase.DATA
+_CHUNK: Final = Phase.CHUNK
+_CHUNKS: Final = Stage.CHUNKS
 
 Handler = Callable[[Session, bytes, bytes], None]
 
@@ -169,7 +174,7 @@ def _data(session: Session, line: bytes, argument: bytes) -> None:
     if _refuse_argument(session, b"DATA", argument, line):
         return
     session.out.append(replies.SEND_MESSAGE.wire)
-    session.phase = Phase.DATA
+    session.phase = _DATA_PHASE
     begin_dotted(session.input)
 
 
@@ -192,9 +197,9 @@ def _bdat(session: Session, line: bytes, argument: bytes) -> None:
     session.chunk_size_bytes = session.chunk_left_bytes = octets
     session.chunk_is_last = found[2] is not None
     session.chunk_refusal = session.order[session.stage].get(b"BDAT")
-    session.phase = Phase.CHUNK
+    session.phase = _CHUNK
     if session.chunk_refusal is None:
-        session.stage = Stage.CHUNKS
+        session.stage = _CHUNKS
         if session.reader is None:
             session.reader = TextReader(
                 session.limits, session.size_bytes_max, nul_refused=session.settings.nul_refused

@@ -6,6 +6,8 @@ more input is needed.
 
 from __future__ import annotations
 
+from typing import Final
+
 from staffetta.protocols.lines import LineFault
 from staffetta.protocols.smtp import replies
 from staffetta.protocols.smtp.commands import go_on_with_auth, obey, order_reason, stop_auth
@@ -25,6 +27,8 @@ from staffetta.protocols.smtp.events import (
 from staffetta.protocols.smtp.order import Stage
 from staffetta.protocols.smtp.replies import Reply
 from staffetta.protocols.smtp.session import Session
+
+_COMMAND: Final = Phase.COMMAND
 
 
 def read_command(session: Session) -> bool:
@@ -104,7 +108,7 @@ def read_chunk(session: Session) -> bool:
         _emit_chunk(session, reader)
     if session.chunk_left_bytes:
         return False
-    session.phase = Phase.COMMAND
+    session.phase = _COMMAND
     refusal = session.chunk_refusal
     if refusal is not None:
         session.refuse("BDAT", refusal, order_reason(refusal))
@@ -142,7 +146,7 @@ def _emit_chunk(session: Session, reader: TextReader) -> None:
 def _end_text(session: Session, reader: TextReader) -> None:
     if reader.flaw is not None:
         session.discard_chunks()
-        session.phase = Phase.COMMAND
+        session.phase = _COMMAND
         refuse_message(session, *FLAW_REPLIES[reader.flaw])
     elif reader.was_chunked:
         if (chunk := reader.take_chunk(at_end=True)) is not None:
