@@ -487,18 +487,18 @@ def configure(connection: apsw.Connection, settings: DatabaseSettings) -> None:
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
     if not settings.checkpoint_on_close:
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-    connection.execute(
-        f"PRAGMA page_size={settings.page_size_bytes};"
-        f"PRAGMA cache_size=-{settings.cache_kib};"
-        "PRAGMA temp_store=MEMORY;"
-    )
+    pragmas = f"PRAGMA cache_size=-{settings.cache_kib};PRAGMA temp_store=MEMORY;"
     if settings.read_only:
-        connection.execute("PRAGMA query_only=1")
+        connection.execute(pragmas + "PRAGMA query_only=1")
         return
-    if connection.pragma("journal_mode") != "wal":
-        connection.execute("PRAGMA journal_mode=WAL")
+    if settings.create:
+        # A file that is there already has its page size and journal; asking costs a third of
+        # the time that opening it takes.
+        connection.execute(f"PRAGMA page_size={settings.page_size_bytes}")
+        if connection.pragma("journal_mode") != "wal":
+            connection.execute("PRAGMA journal_mode=WAL")
     connection.execute(
-        f"PRAGMA synchronous={settings.synchronous};"
+        f"{pragmas}PRAGMA synchronous={settings.synchronous};"
         f"PRAGMA wal_autocheckpoint={settings.checkpoint_pages};"
     )
 
