@@ -88,7 +88,7 @@ def _set_flags(change: Writing, folder: FolderRow, uids: Ranges, wanted: SetFlag
         folder.add(0, int(unseen) // SEEN, int(deleted) // DELETED, 0, 0)
         if change.modseq < modseq:
             folder.highest_modseq = change.take_modseqs(1)
-        change.note(folder, first, last)
+        change.note(folder, first)
         rows += database.rows(
             f"SELECT uid,flags,modseq FROM message WHERE {_IN_RANGE} AND modseq=? ORDER BY uid",
             (folder.id, first, last, modseq),
@@ -202,7 +202,6 @@ def _put_rows(
         target.add_one(uid, flags, size_bytes)
     change.database.many(INSERT_MESSAGE, messages)
     target.highest_modseq = modseq
-    change.note(target, first, target.uid_next - 1)
     return [(row[0], uid) for uid, row in enumerate(rows, first)]
 
 

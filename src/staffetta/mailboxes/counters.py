@@ -16,7 +16,7 @@ from staffetta.mailboxes.schema import WHOLE
 from staffetta.runtime.disk import Database
 
 CHANGES_KEPT = 10_000
-"""How many modseqs back the ranges of changed UIDs are remembered."""
+"""How many modseqs back it is remembered which UIDs have changed."""
 
 _MAILBOX = "SELECT state,modseq,used_bytes,content_next,uid_validity,uid_validity_last FROM mailbox"
 _FOLDER = (
@@ -105,7 +105,7 @@ class Writing:
     uid_validity: int
     uid_validity_last: int
     touched: dict[int, FolderRow] = field(default_factory=dict)
-    changes: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
+    changes: dict[int, int] = field(default_factory=dict)
     is_changed: bool = False
 
     def take_modseqs(self, count: int) -> int:
@@ -135,11 +135,11 @@ class Writing:
         """The row of that folder which will be written back at the end."""
         return self.touched.setdefault(folder.id, folder)
 
-    def note(self, folder: FolderRow, low: int, high: int) -> None:
-        """UIDs from `low` to `high` have changed, none of them later than at the latest modseq."""
-        key = self.modseq, folder.id
-        before = self.changes.get(key, (low, high))
-        self.changes[key] = min(before[0], low), max(before[1], high)
+    def note(self, folder: FolderRow, low: int) -> None:
+        """Messages that were there before have changed, at the next or latest modseq; `low` is
+        the lowest of their UIDs."""
+        before = self.changes.get(folder.id, low)
+        self.changes[folder.id] = min(before, low)
         self.is_changed = True
 
     def add_used(self, size_bytes: int) -> None:
@@ -163,8 +163,8 @@ class Writing:
         )
         if self.changes:
             database.many(
-                "INSERT INTO change VALUES(?,?,?,?)",
-                [(*key, *ends) for key, ends in self.changes.items()],
+                "INSERT INTO change VALUES(?,?,?)",
+                [(self.modseq, folder, low) for folder, low in self.changes.items()],
             )
             database.run("DELETE FROM change WHERE modseq<=?", (self.modseq - CHANGES_KEPT,))
 

@@ -52,7 +52,6 @@ class _Delivering:
         self._ref = ref
         self._folders: dict[str, FolderRow] = {}
         self._placed: dict[tuple[bytes, int], Placed] = {}
-        self._extents: dict[int, tuple[FolderRow, int, int]] = {}
         self._contents: list[NewContent] = []
         self._newest = find_newest_receipt(self._database)
         self._messages: list[tuple[int, int, int, int, int, int, int | None, int]] = []
@@ -68,8 +67,6 @@ class _Delivering:
             insert_contents(self._database, first_content, self._contents)
             self._database.many(INSERT_MESSAGE, self._messages)
             self._database.many(INSERT_ARRIVAL, self._arrivals)
-            for folder, low, high in self._extents.values():
-                self._change.note(folder, low, high)
         return outcomes
 
     def _deliver_one(self, delivery: Delivery, content: NewContent) -> Outcome:
@@ -90,8 +87,6 @@ class _Delivering:
         content_id = change.take_contents(1)
         change.used_bytes += size_bytes
         folder.highest_modseq = modseq
-        _, low, high = self._extents.get(folder.id, (folder, uid, uid))
-        self._extents[folder.id] = folder, min(low, uid), max(high, uid)
         folder.add_one(uid, delivery.flags, size_bytes)
         self._contents.append(content)
         self._messages.append(
@@ -120,10 +115,13 @@ class _Delivering:
 
     def _choose_uid(self, folder: FolderRow, wanted: int) -> int:
         """The UID that a rebuild knows, where it is still free; else the next one."""
-        if 0 < wanted < folder.uid_next and self._is_taken(folder, wanted):
+        if 0 < wanted < folder.uid_next:
+            if not self._is_taken(folder, wanted):
+                self._change.note(folder, wanted)
+                return wanted
             wanted = 0
         uid = wanted or folder.uid_next
-        folder.uid_next = max(folder.uid_next, uid + 1)
+        folder.uid_next = uid + 1
         return uid
 
     def _is_taken(self, folder: FolderRow, uid: int) -> bool:

@@ -125,14 +125,24 @@ def claim_recent(file: MailboxFile, name: str, uid_next: int) -> None:
 def _find_extent(
     database: Database, folder: int, since_modseq: int, modseq: int, uid_next: int
 ) -> tuple[int, int]:
-    """The range of UIDs outside which nothing has changed since then."""
+    """The range of UIDs outside which nothing has changed since then.
+
+    Messages come with ascending UIDs and modseqs: those that are new lie above the last one
+    that has not changed. For the others there is a list.
+    """
     if since_modseq < modseq - CHANGES_KEPT:
         return 1, uid_next
-    row = database.row(
-        "SELECT min(low),max(high) FROM change WHERE modseq>? AND folder=?", (since_modseq, folder)
+    unchanged = database.row(
+        "SELECT uid FROM message WHERE folder=? AND modseq<=? ORDER BY uid DESC LIMIT 1",
+        (folder, since_modseq),
     )
-    assert row is not None
-    return (1, 0) if row[0] is None else (row[0], row[1])
+    changed = database.row(
+        "SELECT min(low) FROM change WHERE modseq>? AND folder=?", (since_modseq, folder)
+    )
+    low = 1 if unchanged is None else int(unchanged[0]) + 1
+    if changed is not None and changed[0] is not None:
+        low = min(low, int(changed[0]))
+    return low, uid_next
 
 
 def _list_vanished(database: Database, folder: int, since_modseq: int) -> list[int]:

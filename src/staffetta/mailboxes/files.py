@@ -19,10 +19,10 @@ from staffetta.mailboxes.port import MailboxDamaged, MailboxIncomplete, MailboxR
 from staffetta.mailboxes.roster import Roster, Standing, check_marker, path_of
 from staffetta.mailboxes.schema import (
     PAGE_SIZE_BYTES,
+    VERSION,
     WHOLE,
-    NotAMailbox,
+    Template,
     UnknownVersion,
-    make_template,
     migrate,
 )
 from staffetta.runtime.disk import FULL, NORMAL, Database, DatabaseSettings, Volume
@@ -101,7 +101,7 @@ class MailboxFiles:
             checkpoint_on_close=False,
             create=False,
         )
-        self._template = make_template()
+        self._template = Template()
         self._slots: OrderedDict[int, _Slot] = OrderedDict()
         self._lock = threading.Lock()  # never held while a disk is waited for
 
@@ -218,9 +218,12 @@ class MailboxFiles:
                 if self.volume.identity(path) == 0:
                     raise MailboxDamaged(ref.mailbox, "its file is lost")
             case Standing.UNKNOWN:
-                for end in ("-wal", "-shm"):
-                    self.volume.remove(path + end)
-                self.volume.create_lazily(path, self._template)
+                self._create_new(ref, path)
+
+    def _create_new(self, ref: MailboxRef, path: str) -> None:
+        for end in ("-wal", "-shm"):
+            self.volume.remove(path + end)
+        self.volume.create_lazily(path, self._template.make(ref.mailbox, ref.uid_validity))
 
     def _open(self, ref: MailboxRef, path: str, identity: int) -> MailboxFile:
         try:
@@ -230,9 +233,8 @@ class MailboxFiles:
                 raise
         # A file that a power cut tore before it was ever synced held nothing that was promised.
         check_marker(self.volume)
-        for end in ("", "-wal", "-shm"):
-            self.volume.remove(path + end)
-        self.volume.create_lazily(path, self._template)
+        self.volume.remove(path)
+        self._create_new(ref, path)
         return self._open_once(ref, path, self.volume.identity(path))
 
     def _open_once(self, ref: MailboxRef, path: str, identity: int) -> MailboxFile:
@@ -253,37 +255,19 @@ class MailboxFiles:
         return file
 
     def _examine(self, file: MailboxFile, ref: MailboxRef) -> None:
-        database = file.database
-        try:
-            migrate(database)
-        except NotAMailbox as error:
-            raise MailboxDamaged(ref.mailbox, str(error)) from error
-        except UnknownVersion as error:
-            raise VolumeFault(self.volume.name, FaultMode.ERROR, str(error)) from error
-        row = database.row("SELECT mailbox,state,settled FROM mailbox")
+        row = file.database.row("SELECT version,mailbox,state,settled FROM mailbox")
         if row is None:
-            raise MailboxDamaged(ref.mailbox, "its row is missing")
-        owner, state, settled = row
-        if owner == 0:
-            owner = self._initialise(database, ref)
+            raise MailboxDamaged(ref.mailbox, "its first row is missing")
+        version, owner, state, settled = row
         if owner != ref.mailbox:
             detail = f"{file.path} is the file of mailbox {owner}"
             raise VolumeFault(self.volume.name, FaultMode.ERROR, detail)
+        if version != VERSION:
+            try:
+                migrate(file.database, version)
+            except UnknownVersion as error:
+                # It is whole, and this release must keep its hands off it.
+                raise VolumeFault(self.volume.name, FaultMode.ERROR, str(error)) from error
         if state != WHOLE:
             raise MailboxIncomplete(f"mailbox {ref.mailbox} is being moved")
         file.settled = bool(settled)
-
-    def _initialise(self, database: Database, ref: MailboxRef) -> int:
-        with database.transaction():
-            # Another process may have done it while this one waited for its turn.
-            database.run(
-                "UPDATE folder SET uid_validity=? WHERE (SELECT mailbox FROM mailbox)=0",
-                (ref.uid_validity,),
-            )
-            database.run(
-                "UPDATE mailbox SET mailbox=?1,uid_validity=?2,uid_validity_last=?2 "
-                "WHERE mailbox=0",
-                (ref.mailbox, ref.uid_validity),
-            )
-            row = database.row("SELECT mailbox FROM mailbox")
-        return 0 if row is None else int(row[0])

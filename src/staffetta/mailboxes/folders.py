@@ -194,7 +194,6 @@ def _empty_inbox(change: Writing, inbox: FolderRow, new_name: str) -> None:
     target.add(counts.messages, counts.unseen, counts.deleted, counts.recent, counts.size_bytes)
     target.uid_next, target.recent_from = inbox.uid_next, inbox.recent_from
     target.highest_modseq = modseq
-    change.note(target, uids[0], uids[-1])
     inbox.add(-counts.messages, -counts.unseen, -counts.deleted, -counts.recent, -counts.size_bytes)
 
 

@@ -1,8 +1,9 @@
 """What a mailbox file holds.
 
-One SQLite database for each mailbox. Its version is `PRAGMA user_version`; an older file is
-brought up when it is opened. New files are copies of one image, made once for each process:
-creating the tables one by one would cost more than delivering fifty messages.
+One SQLite database for each mailbox. Its version stands in its first row; an older file is
+brought up when it is opened. New files are copies of one image, made once for each process, in
+which the mailbox's own two numbers are put in their places: creating the tables one by one
+would cost more than delivering fifty messages.
 """
 
 from __future__ import annotations
@@ -28,11 +29,16 @@ WHOLE = 0
 MOVING = 1
 """`mailbox.state`: whether the file may be used, or is being copied to another cell."""
 
+# In the image these stand for a mailbox's own numbers: so large that each takes eight bytes.
+_MAILBOX = 0x5ACE_F00D_5EED_0001
+_UID_VALIDITY = 0x5ACE_F00D_5EED_0002
+
 # What each table is for:
 #
-# mailbox    one row: the counters. `content_next` and `uid_validity_last` only grow, so that
-#            no id is ever given twice. `settled` tells that the file's very existence has been
-#            made durable and is on the cell's roster.
+# mailbox    one row: whose file this is, and the counters. `version`, `mailbox`, `state` and
+#            `settled` are there in every version; the last tells that the file's very existence
+#            has been made durable and is on the cell's roster. `content_next` and
+#            `uid_validity_last` only grow, so that no id is ever given twice.
 # folder     the counts are kept up to date by every change, so that STATUS reads one row.
 # retired    names that folders had, with the UIDVALIDITY they had under them: a later folder
 #            of that name must have a higher one (RFC 3501 section 2.3.1.1).
@@ -43,14 +49,14 @@ MOVING = 1
 # arrival    what has been delivered, kept when the message is gone: a replay of the log must
 #            not bring back what was deleted. Ordinal -1: put in by a person, under a chance id.
 # vanished   ranges of UIDs that are gone, and since when.
-# change     which range of UIDs each recent modseq touched: spares a scan of the folder.
+# change     the lowest UID that each recent change of flags touched: spares a scan of the folder.
 # keyword    flag bits above the system flags.
 # word_block, word_list   the words of the messages, for SEARCH (`words.py`).
 _TABLES = f"""
 CREATE TABLE mailbox(
-  id INTEGER PRIMARY KEY CHECK(id = 1), mailbox INTEGER NOT NULL, state INTEGER NOT NULL,
-  settled INTEGER NOT NULL, modseq INTEGER NOT NULL, used_bytes INTEGER NOT NULL,
-  content_next INTEGER NOT NULL, uid_validity INTEGER NOT NULL,
+  id INTEGER PRIMARY KEY CHECK(id = 1), version INTEGER NOT NULL, mailbox INTEGER NOT NULL,
+  state INTEGER NOT NULL, settled INTEGER NOT NULL, modseq INTEGER NOT NULL,
+  used_bytes INTEGER NOT NULL, content_next INTEGER NOT NULL, uid_validity INTEGER NOT NULL,
   uid_validity_last INTEGER NOT NULL, indexed_to INTEGER NOT NULL) STRICT;
 CREATE TABLE folder(
   id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, token TEXT NOT NULL,
@@ -77,7 +83,7 @@ CREATE TABLE vanished(
   high INTEGER NOT NULL, PRIMARY KEY(folder, modseq, low)) STRICT, WITHOUT ROWID;
 CREATE TABLE change(
   modseq INTEGER NOT NULL, folder INTEGER NOT NULL, low INTEGER NOT NULL,
-  high INTEGER NOT NULL, PRIMARY KEY(modseq, folder)) STRICT, WITHOUT ROWID;
+  PRIMARY KEY(modseq, folder)) STRICT, WITHOUT ROWID;
 CREATE TABLE keyword(bit INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 CREATE TABLE word_block(
   id INTEGER PRIMARY KEY, contents BLOB NOT NULL, rough BLOB NOT NULL,
@@ -86,58 +92,59 @@ CREATE TABLE word_block(
 CREATE TABLE word_list(
   block INTEGER PRIMARY KEY, words BLOB NOT NULL, owners BLOB NOT NULL,
   masks BLOB NOT NULL) STRICT;
-INSERT INTO mailbox VALUES(1, 0, {WHOLE}, 0, 1, 0, 1, 0, 0, 0);
+INSERT INTO mailbox VALUES(1, {VERSION}, {_MAILBOX}, {WHOLE}, 0, 1, 0, 1, {_UID_VALIDITY},
+  {_UID_VALIDITY}, 0);
 """
 
 # One entry for each version above 1: what brings a file of the version before up to it.
 _MIGRATIONS: tuple[str, ...] = ()
 
 
-class NotAMailbox(Exception):
-    """The file is a database, but none of ours: empty, or overwritten."""
-
-
 class UnknownVersion(Exception):
     """The file was written by a later release."""
 
 
-def make_template() -> bytes:
-    """The image of a mailbox that has never been used, without UIDVALIDITY yet."""
-    connection = apsw.Connection(":memory:")
-    connection.execute(
-        f"PRAGMA page_size={PAGE_SIZE_BYTES};{_TABLES}"
-        f"PRAGMA user_version={VERSION};PRAGMA application_id={APPLICATION_ID};"
-    )
-    connection.executemany(
-        "INSERT INTO folder VALUES(?1,?2,'F'||?1,?3,1,1,0,1,1,1,0,0,0,0,0)",
-        [(1, INBOX, ""), *((n, *each) for n, each in enumerate(SPECIAL_FOLDERS.items(), 2))],
-    )
-    image = bytearray(connection.serialize("main"))
-    connection.close()
-    # https://sqlite.org/fileformat2.html, offsets 18 and 19: 2 means WAL, which a database in
-    # memory cannot be told.
-    image[18] = image[19] = 2
-    return bytes(image)
+class Template:
+    """The image of a new mailbox."""
+
+    def __init__(self) -> None:
+        connection = apsw.Connection(":memory:")
+        connection.execute(
+            f"PRAGMA page_size={PAGE_SIZE_BYTES};{_TABLES}PRAGMA application_id={APPLICATION_ID};"
+        )
+        folders = {INBOX: "", **SPECIAL_FOLDERS}
+        connection.executemany(
+            "INSERT INTO folder VALUES(?1,?2,'F'||?1,?3,1,1,?4,1,1,1,0,0,0,0,0)",
+            [(n, *each, _UID_VALIDITY) for n, each in enumerate(folders.items(), 1)],
+        )
+        image = bytearray(connection.serialize("main"))
+        connection.close()
+        # https://sqlite.org/fileformat2.html, offsets 18 and 19: 2 means WAL, which a database
+        # in memory cannot be told.
+        image[18] = image[19] = 2
+        self._image = bytes(image)
+
+    def make(self, mailbox: int, uid_validity: int) -> bytes:
+        """The file of a mailbox that has never been used."""
+        # A value of eight bytes is as good as one of fewer (fileformat2, section 2.1).
+        return self._image.replace(_to_bytes(_MAILBOX), _to_bytes(mailbox)).replace(
+            _to_bytes(_UID_VALIDITY), _to_bytes(uid_validity)
+        )
 
 
-def migrate(database: Database) -> None:
-    """Bring the file up to `VERSION`. Raises `NotAMailbox`, `UnknownVersion`."""
-    version = _read_version(database)
-    if version == VERSION:
-        return
-    if version < 1:
-        raise NotAMailbox("it has no version")
+def migrate(database: Database, version: int) -> None:
+    """Bring a file of that version up to `VERSION`. Raises `UnknownVersion`."""
     if version > VERSION:
         raise UnknownVersion(f"the file has version {version}, this release writes {VERSION}")
     with database.transaction():
+        row = database.row("SELECT version FROM mailbox")
+        assert row is not None
         # Another process may have done it while this one waited for its turn.
-        for number in range(_read_version(database), VERSION):
+        for number in range(row[0], VERSION):
             for statement in _MIGRATIONS[number - 1].split(";\n"):
                 database.run(statement)
-            database.run(f"PRAGMA user_version={number + 1}")
+        database.run("UPDATE mailbox SET version=?", (VERSION,))
 
 
-def _read_version(database: Database) -> int:
-    row = database.row("PRAGMA user_version")
-    assert row is not None
-    return int(row[0])
+def _to_bytes(number: int) -> bytes:
+    return number.to_bytes(8, "big")
