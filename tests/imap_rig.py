@@ -30,7 +30,6 @@ from staffetta.mailboxes.sqlite import SqliteCell
 from staffetta.runtime.clock import SystemClock
 from staffetta.runtime.disk import DirectoryVolume
 from staffetta.runtime.entropy import SystemEntropy
-from staffetta.runtime.faults import FaultMode
 from staffetta.runtime.notify import SilentNotifier
 from staffetta.runtime.telemetry import Metrics, SilentLogger
 from staffetta.screening.attempts import AttemptLimits, Attempts
@@ -247,15 +246,15 @@ class Rig:
         await asyncio.to_thread(self.cell.sync)
         self.hall.hear((ref.mailbox,))
 
-    async def break_cell(self, mode: FaultMode) -> None:
-        """Break the cell's volume, as it happens: nobody has noticed yet."""
-        self.volume.gate.break_(mode)
-
     async def mend_cell(self) -> None:
         """Mend it, and wait until that has been noticed."""
         self.volume.gate.mend()
+        await self.reach(CellState.HEALTHY)
+
+    async def reach(self, state: CellState) -> None:
+        """Wait until the cell is seen in that state."""
         async with asyncio.timeout(PATIENCE_S):
-            while self.accesses.of("c1").state is not CellState.HEALTHY:  # noqa: ASYNC110
+            while self.accesses.of("c1").state is not state:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
 
 

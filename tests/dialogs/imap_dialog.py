@@ -4,6 +4,7 @@
     == deliver                  a message for anna's INBOX, made of the lines behind it
     | Subject: ciao             that begin with a bar
     == break hang               anna's cell is broken in that way; nobody has noticed yet
+    == noticed                  now the door has
     == mend                     mended, and the door has noticed
     == minutes 31               so much time passes
     == suspend / directory down / directory up

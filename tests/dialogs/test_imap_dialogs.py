@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from staffetta.mailboxes.access import CellState
 from staffetta.runtime.faults import FaultMode
 from tests.dialogs.imap_dialog import Do, Hear, Say, read_dialog
 from tests.imap_rig import PATIENCE_S, Client, Rig, open_rig
@@ -85,6 +86,8 @@ class Stage:
                 await rig.deliver(step.content)
             case ["break", mode]:
                 rig.volume.gate.break_(FaultMode(mode))
+            case ["noticed"]:
+                await rig.reach(CellState.DOWN)
             case ["mend"]:
                 await rig.mend_cell()
             case ["minutes", count]:

@@ -49,13 +49,17 @@ class CellState(StrEnum):
 class CellUnavailable(Exception):
     """The cell cannot do it now. Temporary, and says nothing about the mailbox.
 
-    `mode` is the way in which it fails, where that is known.
+    `mode` is the way in which it fails, where that is known. `is_busy`: nothing is wrong with
+    it, but too much is asked of it at once.
     """
 
-    def __init__(self, cell: str, mode: FaultMode | None, detail: str) -> None:
+    def __init__(
+        self, cell: str, mode: FaultMode | None, detail: str, is_busy: bool = False
+    ) -> None:
         super().__init__(f"cell {cell}: {detail}")
         self.cell = cell
         self.mode = mode
+        self.is_busy = is_busy
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +180,7 @@ class CellAccess:
 
         try:
             self._refuse_if_open(writes)  # it may have opened while this job waited
-            return await self._pool.run(call, deadline_s or self._settings.deadline_s)
+            return await self._run(call, deadline_s or self._settings.deadline_s)
         except (VolumeFault, DeadlineMissed, PoolBusy) as fault:
             raise self._note_fault(fault, writes) from fault
         except (MailboxDamaged, MailboxIncomplete) as error:
@@ -186,6 +190,22 @@ class CellAccess:
             if turn.give_up():
                 self._pass_turn(ref.mailbox)
 
+    async def _run(self, call: Callable[[threading.Event], T], deadline_s: float) -> T:
+        patience_s = self._settings.deadline_s
+        if deadline_s <= patience_s:
+            return await self._pool.run(call, deadline_s)
+        # It may be long: then a probe tells whether the cell works, so that it need not be
+        # waited for in vain.
+        task = asyncio.get_running_loop().create_task(self._pool.run(call, deadline_s))
+        try:
+            while not (await asyncio.wait({task}, timeout=patience_s))[0]:
+                self._doubt.set()
+                patience_s = self._settings.probe_interval_s
+                self._refuse_if_open(writes=False)
+            return task.result()
+        finally:
+            task.cancel()
+
     def _refuse_if_open(self, writes: bool) -> None:
         if self.refuses_reads or (writes and self.refuses_writes):
             raise CellUnavailable(self.name, self._mode, self.detail)
@@ -193,10 +213,12 @@ class CellAccess:
     def _note_fault(
         self, fault: VolumeFault | DeadlineMissed | PoolBusy, writes: bool
     ) -> CellUnavailable:
-        mode = fault.mode if isinstance(fault, VolumeFault) else FaultMode.HANG
-        if self.state is CellState.HEALTHY and not isinstance(fault, PoolBusy):
-            self._enter(CellState.SUSPECT, mode, str(fault), writes and mode in _REFUSES_WRITES)
         self._doubt.set()
+        if isinstance(fault, PoolBusy):
+            return CellUnavailable(self.name, None, str(fault), is_busy=True)
+        mode = fault.mode if isinstance(fault, VolumeFault) else FaultMode.HANG
+        if self.state is CellState.HEALTHY:
+            self._enter(CellState.SUSPECT, mode, str(fault), writes and mode in _REFUSES_WRITES)
         return CellUnavailable(self.name, mode, str(fault))
 
     def _enter(self, state: CellState, mode: FaultMode | None, detail: str, readable: bool) -> None:

@@ -145,6 +145,24 @@ def test_one_slow_operation_does_not_close_a_cell_that_works() -> None:
     play(scenario)
 
 
+def test_a_job_that_may_be_long_is_not_waited_for_once_the_cell_is_known_to_hang() -> None:
+    async def scenario(access: CellAccess, cell: GatedCell, states: list[CellState]) -> None:
+        go_on = threading.Event()
+        long = asyncio.create_task(access.run(OTHER, lambda mailbox: go_on.wait(5), deadline_s=5))
+        await asyncio.sleep(3 * QUICK.deadline_s)
+        assert not long.done()
+        go_on.set()
+        assert await long
+        cell.gate.break_(FaultMode.HANG)
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        with pytest.raises(CellUnavailable):
+            await access.run(REF, read, deadline_s=60)
+        assert loop.time() - began_s < 5
+
+    play(scenario)
+
+
 def test_jobs_on_one_mailbox_run_in_turn_and_others_beside_them() -> None:
     async def scenario(access: CellAccess, cell: GatedCell, states: list[CellState]) -> None:
         inside: list[int] = []

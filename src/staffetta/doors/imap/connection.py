@@ -7,6 +7,7 @@ hall's sweep keeps the time. What a client sends ahead waits in the receiver, wi
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 from typing import cast
 
@@ -292,8 +293,12 @@ class ImapConnection(asyncio.Protocol):
         self._woken = False
         self._looked_s = self._hall.clock.monotonic_s()
         if self._session.view is not None:
-            self._task = self._loop.create_task(idling.look(self._session))
+            self._task = self._loop.create_task(self._look_once())
             self._task.add_done_callback(self._finish)
+
+    async def _look_once(self) -> None:
+        if not await idling.look(self._session):
+            self._looked_s = -math.inf  # the next sweep tries again
 
     def _finish(self, task: asyncio.Task[None]) -> None:
         self._task = None

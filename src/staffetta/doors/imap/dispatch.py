@@ -71,11 +71,10 @@ def _explain_outage(
 ) -> bytes:
     session.hall.figures.unavailable.value += 1
     language = session.signed_in.language
-    if isinstance(trouble, CellUnavailable) and not session.cell.refuses_reads:
-        if session.cell.refuses_writes:
-            return responses.no(tag, explain_not_writable(language), codes.UNAVAILABLE)
-    else:
-        alert(session)
+    cell = session.cell
+    if isinstance(trouble, CellUnavailable) and cell.refuses_writes and not cell.refuses_reads:
+        return responses.no(tag, explain_not_writable(language), codes.UNAVAILABLE)
+    alert(session, trouble)
     return responses.no(tag, explain_unavailable(language), codes.UNAVAILABLE)
 
 

@@ -84,6 +84,7 @@ class Hall:
         self._by_mailbox: dict[int, set[Guest]] = {}
         self._exempt = [ipaddress.ip_network(network) for network in settings.address_limit_exempt]
         self._changed: set[int] = set()
+        self._waking: dict[Guest, None] = {}
         self._closing = False
         self._empty = asyncio.Event()
         metrics.gauge("imap_connections", "Open connections", lambda: len(self._guests))
@@ -114,6 +115,7 @@ class Hall:
     def see_off(self, guest: Guest, address: str) -> None:
         """The connection is over."""
         self._guests.discard(guest)
+        self._waking.pop(guest, None)
         self._by_address[address] -= 1
         if self._by_address[address] <= 0:
             del self._by_address[address]
@@ -167,8 +169,17 @@ class Hall:
     def _wake_changed(self) -> None:
         changed, self._changed = self._changed, set()
         for mailbox in changed:
-            for guest in tuple(self._by_mailbox.get(mailbox, ())):
-                guest.wake()
+            self._waking.update(dict.fromkeys(self._by_mailbox.get(mailbox, ())))
+        self._wake_some()
+
+    def _wake_some(self) -> None:
+        """Wake a few at a time, so that news for everybody does not flood the cells."""
+        for guest in list(self._waking)[: self.settings.woken_at_once]:
+            del self._waking[guest]
+            guest.wake()
+        if self._waking:
+            loop = asyncio.get_running_loop()
+            loop.call_later(self.settings.wake_delay_s, self._wake_some)
 
     def _is_exempt(self, address: str) -> bool:
         try:

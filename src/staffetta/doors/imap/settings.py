@@ -28,6 +28,7 @@ class ImapSettings:
     heartbeat_s: float = 120.0  # of "* OK Still here" in IDLE; keeps NAT boxes and Outlook awake
     idle_look_s: float = 30.0  # notifications may be lost
     wake_delay_s: float = 0.03  # news of one moment is told together
+    woken_at_once: int = 100
     sweep_s: float = 2.0
     input_waiting_bytes_max: int = 128 * KIB  # of a client that sends ahead
     write_buffer_high_bytes: int = MIB

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from staffetta.doors.imap.settings import CHUNK_BYTES, ImapSettings
-from staffetta.mailboxes.access import AccessSettings
+from staffetta.mailboxes.access import AccessSettings, CellState
 from staffetta.mailboxes.port import MailboxDamaged
 from staffetta.runtime.faults import FaultMode
 from tests.imap_rig import Client, Rig, open_rig
@@ -213,6 +213,8 @@ def test_the_alert_comes_back_the_next_day_in_the_brands_language(
     async def scenario(rig: Rig) -> None:
         client = await rig.sign_in(rig.bruno)
         rig.volume.gate.break_(FaultMode.ERROR)
+        assert len(await client.command(b"z SELECT INBOX")) == 1  # it might be a passing fault
+        await rig.reach(CellState.DOWN)
         first = await client.command(b"a SELECT INBOX")
         assert first[0].startswith(b"* OK [ALERT] Part of our storage is not working")
         assert b"http" not in first[0]
@@ -231,5 +233,38 @@ def test_settings_may_change_under_way(play: Callable[..., None]) -> None:
         rig.clock.at_s += 6
         rig.hall.sweep()
         assert await client.read_line() == b"* BYE Too long without signing in"
+
+    play(scenario)
+
+
+def test_news_for_everybody_is_told_to_everybody(play: Callable[..., None]) -> None:
+    async def scenario(rig: Rig) -> None:
+        clients = [await rig.select() for _ in range(12)]
+        for client in clients:
+            client.send(b"i IDLE\r\n")
+            assert await client.read_line() == b"+ idling"
+        await rig.deliver(b"Subject: one\r\n\r\n1\r\n")
+        for client in clients:
+            assert await client.read_line() == b"* 1 EXISTS"
+
+    play(scenario, ImapSettings(woken_at_once=5))
+
+
+def test_a_look_that_could_not_be_had_is_tried_again(play: Callable[..., None]) -> None:
+    async def scenario(rig: Rig) -> None:
+        client = await rig.select()
+        client.send(b"i IDLE\r\n")
+        assert await client.read_line() == b"+ idling"
+        await client.settle()
+        await rig.deliver(b"Subject: one\r\n\r\n1\r\n")
+        rig.volume.gate.break_(FaultMode.ERROR)
+        rig.hall.hear((rig.anna.mailbox,))
+        await rig.reach(CellState.DOWN)
+        await rig.mend_cell()
+        rig.clock.at_s += 2
+        rig.hall.sweep()
+        lines = [await client.read_line()]
+        while lines[-1] != b"* 1 EXISTS":
+            lines.append(await client.read_line())
 
     play(scenario)
