@@ -59,10 +59,15 @@ INSERT_INDEXED = "INSERT OR IGNORE INTO indexed VALUES (?,?)"
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    """How a partition is kept. `period_h` hours go into one file."""
+    """How a partition is kept. `period_h` hours go into one file.
+
+    `checkpoint_pages`: the length of write-ahead log at which a commit copies it into the file,
+    where that is not left to a thread of its own (`shared`).
+    """
 
     period_h: int = 24
     shared: bool = True  # other processes read it; False only in simulation
+    checkpoint_pages: int = CHECKPOINT_PAGES
 
 
 def period_name(at_us: int, period_h: int) -> str:
@@ -103,7 +108,7 @@ class SqliteLogWriter:
         self.partition = partition
         self._volume = volume
         self._settings = settings
-        self._period = ""
+        self._period = ""  # the newest that there is a file of
         self._database: Database | None = None
         self._checkpointer: _Checkpointer | None = None
         self._broken = ""
@@ -112,6 +117,8 @@ class SqliteLogWriter:
     def _recover(self) -> int:
         """The position after the last one on disk. SQLite replays the WAL as it opens."""
         names = [n for n in self._volume.names(str(self.partition)) if n.endswith(".db")]
+        if names:
+            self._period = names[-1].removesuffix(".db")
         for name in reversed(names):
             database = open_period(self._volume, f"{self.partition}/{name}")
             try:
@@ -150,13 +157,14 @@ class SqliteLogWriter:
         return first
 
     def _period_database(self, at_us: int) -> Database:
-        period = period_name(at_us, self._settings.period_h)
         # A clock that goes back never reopens an older file: positions follow file order.
-        if self._database is not None and period <= self._period:
+        period = max(period_name(at_us, self._settings.period_h), self._period)
+        if self._database is not None and period == self._period:
             return self._database
         path = f"{self.partition}/{period}.db"
+        settings = self._settings
         database = open_period(
-            self._volume, path, checkpoint_pages=0 if self._settings.shared else CHECKPOINT_PAGES
+            self._volume, path, checkpoint_pages=0 if settings.shared else settings.checkpoint_pages
         )
         try:
             with database.transaction():
