@@ -226,7 +226,10 @@ class Volume(Protocol):
         ...
 
     def stream_durable(self, path: str) -> DurableFile:
-        """Begin a file whose content arrives bit by bit; it appears when committed."""
+        """Begin a file whose content arrives bit by bit; it appears when committed.
+
+        Its directory is made, durably, where it is not there yet.
+        """
         ...
 
     def write_lazily(self, path: str, content: bytes) -> None:
@@ -290,7 +293,7 @@ class _DirectoryFile:
         self._target = target
         self._temporary = target.with_name(target.name + ".partial")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            _make_directories(target.parent)
             self._file = self._temporary.open("wb", buffering=0)
         except OSError as fault:
             raise classify(volume, fault) from fault
@@ -337,7 +340,7 @@ class DirectoryVolume:
             if settings.read_only or not settings.create:
                 flags = apsw.SQLITE_OPEN_READWRITE  # WAL needs its index file even to read
             else:
-                target.parent.mkdir(parents=True, exist_ok=True)
+                _make_directories(target.parent)
                 flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
             connection = apsw.Connection(str(target), flags=flags)
         except (OSError, apsw.Error) as fault:
@@ -501,6 +504,15 @@ def configure(connection: apsw.Connection, settings: DatabaseSettings) -> None:
         f"{pragmas}PRAGMA synchronous={settings.synchronous};"
         f"PRAGMA wal_autocheckpoint={settings.checkpoint_pages};"
     )
+
+
+def _make_directories(path: Path) -> None:
+    """Make a directory, with those above it that are missing; durable on return."""
+    if path.is_dir():
+        return
+    _make_directories(path.parent)
+    path.mkdir(exist_ok=True)
+    _sync_directory(path.parent)
 
 
 def _sync_file(path: Path) -> None:
