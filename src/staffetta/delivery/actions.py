@@ -20,9 +20,11 @@ from staffetta.mailboxes.port import (
     Delivery,
     FlagChange,
     FolderExists,
+    FolderRefused,
     MailboxBatch,
     MailboxRef,
     NoSuchFolder,
+    Outcome,
     SetFlags,
 )
 
@@ -38,12 +40,15 @@ _FLAG_VERBS: dict[str, tuple[FlagChange, int]] = {
 }
 
 
-def apply_action(cell: Cell, ref: MailboxRef, entry: Entry, fact: Acted, content: bytes) -> None:
-    """Carry out one action. Raises `VolumeFault` when the cell cannot do it now."""
+def apply_action(
+    cell: Cell, ref: MailboxRef, entry: Entry, fact: Acted, content: bytes
+) -> Outcome | None:
+    """Carry out one action. For a copy to be kept: what became of it, not durable yet; all else
+    is durable on return. Raises `VolumeFault` when the cell cannot do it now, `MailboxDamaged`,
+    `MailboxIncomplete`."""
     if fact.verb == "sent":
         delivery = Delivery(entry.receipt, 0, entry.at_us, content, folder=SENT, flags=SEEN)
-        cell.deliver([MailboxBatch(ref, [delivery])])
-        return
+        return cell.deliver([MailboxBatch(ref, [delivery])])[0][0]
     mailbox = cell.open(ref)
     target = TRASH if fact.verb == "delete" else fact.folder
     change: Change
@@ -63,4 +68,7 @@ def apply_action(cell: Cell, ref: MailboxRef, entry: Entry, fact: Acted, content
                 mailbox.arrange(Arrange("create", target))
             except FolderExists:
                 continue  # it was the source that vanished: there is nothing left to move
+            except FolderRefused:
+                continue  # no folder can have that name: the message stays where it is
             mailbox.change(folder, [(uid, uid)], change)
+    return None

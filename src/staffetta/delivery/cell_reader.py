@@ -12,9 +12,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from staffetta.delivery.actions import apply_action
-from staffetta.delivery.checkpoints import Checkpoints, HeldItem, Item
+from staffetta.delivery.checkpoints import (
+    ACTION,
+    MAILBOX_DAMAGED,
+    MAILBOX_GONE,
+    NO_SUCH_USER,
+    OVER_QUOTA,
+    UNVERIFIED,
+    Checkpoints,
+    HeldItem,
+    Item,
+)
 from staffetta.delivery.facts_sink import FactsSink
+from staffetta.delivery.replaying import Action, Replay
 from staffetta.delivery.tail import Tail
 from staffetta.directory.recipients import Known, NoSuchUser, NotOurs, Recipients, Target
 from staffetta.log.facts import Accepted, Acted, Delivered, Held, Routed
@@ -31,11 +41,7 @@ from staffetta.mailboxes.port import (
 )
 from staffetta.runtime.clock import Clock
 
-OVER_QUOTA = "over-quota"
-UNVERIFIED = "unverified"
-NO_SUCH_USER = "no-such-user"
-MAILBOX_GONE = "mailbox-gone"
-MAILBOX_DAMAGED = "mailbox-damaged"
+HELD_PER_MAILBOX_MAX = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,8 @@ class CellReader:
         self._lane = lane
         self._changed = changed
         self._damaged = damaged
+        self._replay = Replay(cell, bodies, damaged)
+        self._touched = False  # the cell has been written to since it was last synced
         self._reached = checkpoints.positions()
         self._durable = dict(self._reached)
         self._outcomes: list[NewEntry] = []
@@ -110,13 +118,15 @@ class CellReader:
         end."""
         reached = dict(self._reached)
         items: list[Item] = []
-        actions: list[Entry] = []
-        exhausted = True
-        for partition in self._tail.partitions():
+        actions: list[Action] = []
+        # People act on what was accepted before. Their partitions come after the accepting ones:
+        # with the ends read from the last partition to the first, all that an action within
+        # its end can be about is within the ends of the others.
+        ends = {p: self._tail.last(p) for p in reversed(self._tail.partitions())}
+        for partition in sorted(ends):
             after = reached.get(partition, 0)
             entries, reach = self._tail.read(partition, after, self._settings.batch_entries)
             reached[partition] = reach
-            exhausted = exhausted and len(entries) < self._settings.batch_entries
             for entry in entries:
                 match entry.fact:
                     case Accepted() as fact:
@@ -124,18 +134,19 @@ class CellReader:
                     case Routed() as fact:
                         self._add_routed(entry, fact, items)
                     case Acted() as fact if self._is_here(fact.mailbox):
-                        actions.append(entry)
+                        actions.append(Action(entry, fact))
                     case _:
                         pass
-        if items:
-            self._deliver(items)
-        # What a person did is about messages accepted before; those are in by now, unless a
-        # backlog is still being read: then the actions wait, and so does their checkpoint.
-        if actions and not exhausted:
-            for entry in actions:
+        # While a backlog is still being read, actions wait, and so does their checkpoint.
+        caught_up = all(reached[partition] >= end for partition, end in ends.items())
+        due: list[Action] = []
+        for action in actions:
+            entry = action.entry
+            if caught_up and entry.position <= ends[entry.partition]:
+                due.append(action)
+            else:
                 reached[entry.partition] = min(reached[entry.partition], entry.position - 1)
-        elif actions:
-            self._act(actions)
+        self._carry_out(items, due)
         moved = reached != self._reached
         self._reached = reached
         retried = self._retry_held()
@@ -210,6 +221,19 @@ class CellReader:
 
     # -- putting messages in -------------------------------------------------------------
 
+    def _carry_out(self, items: Sequence[Item], actions: Sequence[Action]) -> None:
+        """Deliver and replay; where that fails, all of it will be done again, and what is
+        remembered of this time is forgotten: a long fault must not fill the memory."""
+        delivered, outcomes = self._delivered, len(self._outcomes)
+        held, released = len(self._held), len(self._released)
+        try:
+            self._deliver(items)
+            self._act(actions)
+        except BaseException:
+            self._delivered = delivered
+            del self._outcomes[outcomes:], self._held[held:], self._released[released:]
+            raise
+
     def _deliver(self, items: Sequence[Item]) -> None:
         chunk: list[Item] = []
         size_bytes = 0
@@ -241,6 +265,7 @@ class CellReader:
             return 0
         placed = 0
         changed: list[int] = []
+        self._touched = True
         for (target, waiting), outcomes in zip(targets, self.cell.deliver(batches), strict=True):
             fresh = self._note(target, waiting, outcomes, held_before)
             placed += sum(isinstance(outcome, Placed) for outcome in outcomes)
@@ -322,17 +347,23 @@ class CellReader:
         mailboxes = list(self._checkpoints.held_mailboxes())
         for mailbox in mailboxes[: self._settings.held_mailboxes_per_round]:
             held = self._checkpoints.held(self._settings.held_items_per_mailbox, mailbox)
-            items = [waiting.item for waiting in held]
+            messages = [one for one in held if one.item.ordinal != ACTION]
             if mailbox == 0:
-                placed += self._route(items)
-            else:
-                placed += self._deliver_chunk(items, held_before=True)
+                placed += self._route(messages)
+            elif messages:
+                placed += self._deliver_chunk([one.item for one in messages], held_before=True)
+            if len(messages) < len(held):
+                placed += self._act_again(mailbox)
+        if placed:
+            # Before anything newer: the order in which held messages came in is nowhere else.
+            self._make_final()
         return placed > 0
 
-    def _route(self, items: Sequence[Item]) -> int:
+    def _route(self, held: Sequence[HeldItem]) -> int:
         """Ask again whose the unverified messages are; those that are known now go there."""
         routed = 0
-        for item in items:
+        for one in held:
+            item = one.item
             local_part, _, domain = item.address.rpartition("@")
             match self._recipients.resolve(local_part, domain):
                 case Known(targets=targets):
@@ -351,7 +382,7 @@ class CellReader:
                         self._outcomes.append(entry)
                     self._released.append(item)
                     routed += 1
-                case NoSuchUser() | NotOurs():
+                case NoSuchUser() | NotOurs() if one.reason != NO_SUCH_USER:
                     # The table is sound and has no such user: an operator decides. The message
                     # stays; nobody is told a lie about it.
                     self._held.append(HeldItem(item, NO_SUCH_USER))
@@ -359,19 +390,51 @@ class CellReader:
                     pass
         return routed
 
-    def _act(self, actions: Sequence[Entry]) -> None:
+    def _act(self, actions: Sequence[Action]) -> None:
         changed = []
-        for entry in actions:
-            fact = entry.fact
-            assert isinstance(fact, Acted)
-            target = self._is_here(fact.mailbox)
-            if target is not None:
-                content = b""
-                if entry.size_bytes:
-                    content = self._bodies.bodies(entry.partition, [entry.position])[0]
-                apply_action(self.cell, _ref(target), entry, fact, content)
-                changed.append(fact.mailbox)
-        self._changed(changed)
+        for action in actions:
+            mailbox = action.fact.mailbox
+            target = self._is_here(mailbox)
+            if target is None:
+                continue
+            waiting = self._replay.waiting(self._held_now(mailbox))
+            self._touched = True
+            reason = self._replay.carry_out(action, _ref(target), waiting)
+            if reason:
+                self._held.append(HeldItem(action.item, reason))
+            else:
+                changed.append(mailbox)
+        if changed:
+            self._changed(changed)
+
+    def _act_again(self, mailbox: int) -> int:
+        """Try a mailbox's held actions in the order in which they were done; how many went."""
+        target = self._is_here(mailbox)
+        if target is None:
+            return 0
+        done = 0
+        held = self._held_now(mailbox)
+        waiting = {one.item.receipt for one in held if one.item.ordinal != ACTION}
+        for one in held:
+            if one.item.ordinal != ACTION:
+                continue
+            action = self._replay.read(one)
+            self._touched = True
+            if self._replay.carry_out(action, _ref(target), waiting):
+                waiting.update(action.fact.receipts)
+            else:
+                self._released.append(one.item)
+                done += 1
+        if done:
+            self._changed([mailbox])
+        return done
+
+    def _held_now(self, mailbox: int) -> list[HeldItem]:
+        """What is held of a mailbox, oldest first, with what is not on disk yet."""
+        kept = self._checkpoints.held(HELD_PER_MAILBOX_MAX, mailbox) if self._held_count else []
+        held = kept + [one for one in self._held if one.item.mailbox == mailbox]
+        released = set(self._released)
+        return [one for one in held if one.item not in released]
 
     # -- making it final -----------------------------------------------------------------
 
@@ -383,12 +446,14 @@ class CellReader:
 
     def _make_final(self) -> None:
         self._synced_s = self._clock.monotonic_s()
-        if not self._outcomes and self._reached == self._durable:
+        progress = self._outcomes or self._held or self._released or self._reached != self._durable
+        if not progress:
             return
-        if self._outcomes:
+        if self._touched:
             self.cell.sync()
-            self._facts.append(self._outcomes)
-            self._outcomes = []
+            self._touched = False
+        self._facts.append(self._outcomes)
+        self._outcomes = []
         self._checkpoints.move(self._reached, self._held, self._released)
         if self._held or self._released:
             self._held_count = sum(self._checkpoints.held_mailboxes().values())

@@ -31,12 +31,22 @@ CREATE TABLE IF NOT EXISTS held (
 CREATE INDEX IF NOT EXISTS held_mailbox ON held (mailbox, at_us);
 """
 
+OVER_QUOTA = "over-quota"
+UNVERIFIED = "unverified"
+NO_SUCH_USER = "no-such-user"
+MAILBOX_GONE = "mailbox-gone"
+MAILBOX_DAMAGED = "mailbox-damaged"
+
+# In place of an ordinal: what is held is something that a person did, and not a message.
+ACTION = -1
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
     """One message for one mailbox: the unit that has a fate.
 
-    (`partition`, `position`) is the entry that accepted it, where its body is.
+    (`partition`, `position`) is the entry that accepted it, where its body is; or, with the
+    ordinal `ACTION`, the entry of what a person did.
     """
 
     partition: int
