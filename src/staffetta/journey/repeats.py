@@ -14,10 +14,14 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 
+from staffetta.log.facts import Accepted, Kind
+from staffetta.log.port import LogReader
+
 DIGEST_BYTES = 16
 UNCONFIRMED_MAX = 100_000
 # After a crash every `250` of this last while before it may have been lost on the way.
 SUSPECT_S = 120
+SUSPECTS_MAX = 20_000
 
 # hashlib lets go of the interpreter lock for more than 2,047 bytes at once; getting it back from
 # the log's thread takes longer than hashing an ordinary message does.
@@ -71,3 +75,19 @@ class Repeats:
 
     def __len__(self) -> int:
         return len(self._unconfirmed)
+
+
+def find_suspects(log: LogReader, partition: int) -> list[tuple[bytes, bytes]]:
+    """(digest, receipt) of what was accepted just before the last process of that partition
+    ended: its `250` may not have arrived. Raises `VolumeFault`, `LogDamaged`."""
+    last = log.last(partition)
+    kinds = frozenset({Kind.ACCEPTED})
+    entries = log.read(partition, max(last - SUSPECTS_MAX, 0), SUSPECTS_MAX, kinds)
+    if not entries:
+        return []
+    since_us = entries[-1].at_us - SUSPECT_S * 1_000_000
+    return [
+        (entry.fact.digest, entry.receipt)
+        for entry in entries
+        if entry.at_us >= since_us and isinstance(entry.fact, Accepted) and entry.fact.message_id
+    ]

@@ -87,9 +87,10 @@ class SmtpDoor:
         self._writer = writer
         self._spool_worker = spool_worker
         self._alarm = alarm
-        self._connections: set[SmtpConnection] = set()
+        self._connections: dict[SmtpConnection, None] = {}  # in the order of their coming
         self._by_address: Counter[str] = Counter()
         self._full = False
+        self._broken_told = False
         self._draining = False
         self._ticker: asyncio.TimerHandle | None = None
 
@@ -111,7 +112,7 @@ class SmtpDoor:
 
     def admit(self, connection: SmtpConnection) -> tuple[Reply, str] | None:
         """Count a connection in; what to say to it when there are too many."""
-        self._connections.add(connection)
+        self._connections[connection] = None
         self._by_address[connection.peer] += 1
         self.counts.connections.value += 1
         if self._ticker is None:
@@ -126,7 +127,7 @@ class SmtpDoor:
 
     def leave(self, connection: SmtpConnection) -> None:
         """A connection is over."""
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
         self._by_address[connection.peer] -= 1
         if not self._by_address[connection.peer]:
             del self._by_address[connection.peer]
@@ -144,6 +145,11 @@ class SmtpDoor:
         if result is CommitResult.FULL:
             self.set_full(full=True, detail="the log's disk has no room")
         elif result is CommitResult.BROKEN:
+            self._tell_broken()
+
+    def _tell_broken(self) -> None:
+        if not self._broken_told:
+            self._broken_told = True
             self._alarm("log-broken", self._commit.broken)
 
     def begin_spooling(self, transaction: Transaction, caught_up: Callable[[], None]) -> Spooling:
@@ -201,6 +207,8 @@ class SmtpDoor:
     def _tick(self) -> None:
         """Once a second: end those who took too long, write summed refusals."""
         self._ticker = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+        if self._commit.broken:  # perhaps over a refusal, which nobody waits for
+            self._tell_broken()
         self.refusals.flush()
         now_s = self.clock.monotonic_s()
         for connection in self._late(now_s):
