@@ -39,7 +39,7 @@ def run_service(
     begun_s = clock.monotonic_s()
     for module in PRELOADED:
         importlib.import_module(module)
-    Path(config.data_directory).mkdir(parents=True, exist_ok=True)
+    Path(config.data_directory).mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def prepare() -> None:
         ensure_certificate(config, host_name(config), clock)
