@@ -6,10 +6,11 @@ from staffetta.protocols.smtp import replies
 from staffetta.protocols.smtp.events import MailGiven, RecipientGiven, RefusalReason
 from staffetta.protocols.smtp.parameters import parse_mail_parameters, parse_recipient_parameters
 from staffetta.protocols.smtp.paths import (
+    ORDINARY_RECIPIENT,
+    ORDINARY_SENDER,
     Path,
     take_forward_path,
-    take_ordinary_recipient,
-    take_ordinary_sender,
+    take_ordinary,
     take_reverse_path,
 )
 from staffetta.protocols.smtp.refusal import CommandRefusal
@@ -18,8 +19,11 @@ from staffetta.protocols.smtp.replies import Reply
 
 def parse_mail(argument: bytes, *, auth_offered: bool) -> MailGiven:
     """`FROM:<reverse-path> [parameters]`; raises `CommandRefusal`."""
-    text = _decode(argument, replies.BAD_SENDER)
-    taken = take_ordinary_sender(text)
+    try:
+        text = argument.decode()
+    except UnicodeDecodeError:
+        raise CommandRefusal(replies.BAD_SENDER, RefusalReason.BAD_ADDRESS) from None
+    taken = take_ordinary(ORDINARY_SENDER, text)
     if taken is None:
         at = _after_keyword(text, "FROM:", replies.MAIL_SYNTAX)
         taken = take_reverse_path(text, at)
@@ -35,23 +39,26 @@ def parse_mail(argument: bytes, *, auth_offered: bool) -> MailGiven:
         except CommandRefusal as refusal:
             raise CommandRefusal(refusal.reply, refusal.reason, path) from None
         given = MailGiven(path, parameters)
-    if not given.parameters.smtputf8:
-        _expect_ascii(path)
+    if not path.raw.isascii() and not given.parameters.smtputf8:
+        raise CommandRefusal(replies.SMTPUTF8_NEEDED, RefusalReason.SMTPUTF8_NEEDED, path)
     return given
 
 
 def parse_rcpt(argument: bytes, *, smtputf8: bool) -> RecipientGiven:
     """`TO:<forward-path> [parameters]`; raises `CommandRefusal`."""
-    text = _decode(argument, replies.BAD_RECIPIENT)
-    taken = take_ordinary_recipient(text)
+    try:
+        text = argument.decode()
+    except UnicodeDecodeError:
+        raise CommandRefusal(replies.BAD_RECIPIENT, RefusalReason.BAD_ADDRESS) from None
+    taken = take_ordinary(ORDINARY_RECIPIENT, text)
     if taken is None:
         at = _after_keyword(text, "TO:", replies.RCPT_SYNTAX)
         taken = take_forward_path(text, at)
         if taken is None:
             raise CommandRefusal(replies.BAD_RECIPIENT, RefusalReason.BAD_ADDRESS)
     path, end = taken
-    if not smtputf8:
-        _expect_ascii(path)
+    if not path.raw.isascii() and not smtputf8:
+        raise CommandRefusal(replies.SMTPUTF8_NEEDED, RefusalReason.SMTPUTF8_NEEDED, path)
     if end == len(text):
         return RecipientGiven(path)
     _expect_space(text, end, path)
@@ -59,13 +66,6 @@ def parse_rcpt(argument: bytes, *, smtputf8: bool) -> RecipientGiven:
         return RecipientGiven(path, parse_recipient_parameters(text[end:], smtputf8=smtputf8))
     except CommandRefusal as refusal:
         raise CommandRefusal(refusal.reply, refusal.reason, path) from None
-
-
-def _decode(argument: bytes, bad_address: Reply) -> str:
-    try:
-        return argument.decode()
-    except UnicodeDecodeError:
-        raise CommandRefusal(bad_address, RefusalReason.BAD_ADDRESS) from None
 
 
 def _after_keyword(text: str, keyword: str, syntax: Reply) -> int:
@@ -82,8 +82,3 @@ def _after_keyword(text: str, keyword: str, syntax: Reply) -> int:
 def _expect_space(text: str, end: int, path: Path) -> None:
     if text[end] != " ":
         raise CommandRefusal(replies.BAD_PARAMETER, RefusalReason.SYNTAX, path)
-
-
-def _expect_ascii(path: Path) -> None:
-    if not path.raw.isascii():
-        raise CommandRefusal(replies.SMTPUTF8_NEEDED, RefusalReason.SMTPUTF8_NEEDED, path)

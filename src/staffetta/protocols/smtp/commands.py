@@ -113,6 +113,7 @@ def _hello(session: Session, line: bytes, argument: bytes) -> None:
     session.discard_chunks()
     session.hello = name.decode()
     session.hello_verb = verb
+    session.name_protocol()
     session.forget_transaction()  # RFC 5321 §4.1.4: EHLO resets as RSET does.
     settings = session.settings
     if verb == b"HELO":
@@ -136,7 +137,7 @@ def _mail(session: Session, line: bytes, argument: bytes) -> None:
         _refuse_and_close(session, b"MAIL", replies.TOO_MANY_TRANSACTIONS, line)
         return
     try:
-        given = parse_mail(argument, auth_offered=settings.auth_possible(tls=session.tls))
+        given = parse_mail(argument, auth_offered=session.auth_possible)
         # RFC 1870 §6.1: a message declared too big is refused before it is sent.
         if (given.parameters.size_bytes or 0) > session.limits.message_bytes_max:
             raise CommandRefusal(
@@ -260,7 +261,7 @@ def _auth(session: Session, line: bytes, argument: bytes) -> None:
     refusal: tuple[Reply, RefusalReason] | None = None
     if not session.settings.auth_offered:
         refusal = (replies.NOT_IMPLEMENTED, RefusalReason.NOT_IMPLEMENTED)
-    elif not session.settings.auth_possible(tls=session.tls):
+    elif not session.auth_possible:
         refusal = (replies.ENCRYPTION_FIRST, RefusalReason.TLS_REQUIRED)
     elif session.authenticated_as is not None:
         refusal = (replies.AUTHENTICATED_ALREADY, RefusalReason.ORDER)

@@ -53,8 +53,8 @@ _QUOTED = rf'"(?:[ !#-\[\]-~{_BEYOND_ASCII}]|\\[ -~])*"'
 _ORDINARY_MAILBOX = (
     r"([A-Za-z0-9_+=-]+(?:\.[A-Za-z0-9_+=-]+)*)@((?:[A-Za-z0-9]+(?:\.|-+))*[A-Za-z0-9]+)"
 )
-_ORDINARY_SENDER = re.compile(rf"FROM:<({_ORDINARY_MAILBOX})>(?= |\Z)")
-_ORDINARY_RECIPIENT = re.compile(rf"TO:<({_ORDINARY_MAILBOX})>(?= |\Z)")
+ORDINARY_SENDER = re.compile(rf"FROM:<({_ORDINARY_MAILBOX})>(?= |\Z)")
+ORDINARY_RECIPIENT = re.compile(rf"TO:<({_ORDINARY_MAILBOX})>(?= |\Z)")
 _ORDINARY_CHARACTERS_MAX = 63
 _COMPLETE = re.compile(
     rf"<((?:@{_DOMAIN}(?:,@{_DOMAIN})*:)?"
@@ -65,21 +65,13 @@ _QUOTED_PAIR = re.compile(r"\\(.)")
 _LABEL_BYTES_MAX = 63
 
 
-def take_ordinary_sender(argument: str) -> tuple[Path, int] | None:
-    """The path that follows `FROM:`, if it is an everyday address, and where it ends.
+def take_ordinary(expected: re.Pattern[str], argument: str) -> tuple[Path, int] | None:
+    """The path of an `ORDINARY_SENDER` or `ORDINARY_RECIPIENT`, and where it ends.
 
     The way of nearly every command: what `take_path` would answer, sooner. None says only that one
     has to look closer.
     """
-    return _ordinary(_ORDINARY_SENDER.match(argument))
-
-
-def take_ordinary_recipient(argument: str) -> tuple[Path, int] | None:
-    """As `take_ordinary_sender`, for `TO:`."""
-    return _ordinary(_ORDINARY_RECIPIENT.match(argument))
-
-
-def _ordinary(found: re.Match[str] | None) -> tuple[Path, int] | None:
+    found = expected.match(argument)
     if found is None:
         return None
     raw, local_part, domain = found.groups()

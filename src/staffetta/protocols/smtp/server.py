@@ -63,6 +63,9 @@ _AUTH: Final = Phase.AUTH
 _DECISION: Final = Phase.DECISION
 _TLS: Final = Phase.TLS
 _CLOSED: Final = Phase.CLOSED
+# Used input up to here may stay until the next read takes its place.
+_KEPT_BYTES_MAX: Final = 1024
+
 _MAIL: Final = Stage.MAIL
 _RECIPIENTS: Final = Stage.RECIPIENTS
 _MAIL_OK: Final = replies.MAIL_OK.wire
@@ -134,7 +137,8 @@ class SmtpServer:
             phase = session.phase
             if phase is _COMMAND:
                 if received.at == len(received.held):
-                    received.release()
+                    if received.at > _KEPT_BYTES_MAX:
+                        received.release()
                     return None
                 progressed = read_command(session)
             elif phase is _DATA:
@@ -298,6 +302,7 @@ class SmtpServer:
         session.question = None
         session.phase = _COMMAND
         session.authenticated_as = identity
+        session.name_protocol()
         session.out.append(replies.AUTHENTICATED.wire)
 
     def start_tls(self) -> None:
@@ -320,8 +325,4 @@ class SmtpServer:
         """TLS is up: all that the peer said before is forgotten (RFC 3207 §4.2)."""
         session = self._session
         if session.phase is _TLS:
-            session.tls = True
-            session.authenticated_as = None
-            session.discard_chunks()
-            session.forget_hello()
-            session.phase = _COMMAND
+            session.begin_tls()

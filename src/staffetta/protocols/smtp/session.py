@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from types import MappingProxyType
 from typing import Final
 
 from staffetta.protocols.lines import LineBuffer
@@ -38,10 +37,6 @@ _COMMAND: Final = Phase.COMMAND
 _DECISION: Final = Phase.DECISION
 _NEW: Final = Stage.NEW
 _READY: Final = Stage.READY
-# By whether there is TLS, and whether the client is authenticated (RFC 3848 §1).
-_SECURED: Final = MappingProxyType(
-    {(False, False): "", (True, False): "S", (False, True): "A", (True, True): "SA"}
-)
 
 
 class Session:
@@ -51,6 +46,7 @@ class Session:
         "_failed_logins",
         "_refused_recipients",
         "auth",
+        "auth_possible",
         "authenticated_as",
         "chunk_is_last",
         "chunk_left_bytes",
@@ -67,6 +63,7 @@ class Session:
         "order",
         "out",
         "phase",
+        "protocol",
         "question",
         "reader",
         "recipient_commands",
@@ -90,6 +87,7 @@ class Session:
         self.hello = ""
         self.hello_verb = b""
         self.authenticated_as: str | None = None
+        self.auth_possible = settings.auth_possible(tls=tls)
         self.auth: AuthExchange | None = None
         self.order = LMTP_ORDER if settings.lmtp else SMTP_ORDER
         self.errors = 0
@@ -111,6 +109,7 @@ class Session:
         """As after the greeting, and after STARTTLS (RFC 3207 §4.2)."""
         self.hello = ""
         self.hello_verb = b""
+        self.name_protocol()
         self.forget_transaction()
 
     def forget_transaction(self) -> None:
@@ -127,19 +126,31 @@ class Session:
         """The transaction as it stands; None outside of one."""
         if self.mail is None:
             return None
+        protocol = self.protocol
+        if self.mail.parameters.smtputf8:
+            protocol = f"UTF8{protocol.removeprefix('E')}"  # RFC 6531 §4.3
         return Envelope(
-            self.hello, self.protocol(), self.mail, tuple(self.recipients), self.authenticated_as
+            self.hello, protocol, self.mail, tuple(self.recipients), self.authenticated_as
         )
 
-    def protocol(self) -> str:
-        """RFC 3848; RFC 6531 §4.3 where the transaction said SMTPUTF8."""
+    def name_protocol(self) -> None:
+        """Find the word of RFC 3848 for this conversation, anew where it may have changed."""
         if self.hello_verb == b"HELO":
-            return "SMTP"
-        secured = _SECURED[self.tls, self.authenticated_as is not None]
-        utf8 = self.mail is not None and self.mail.parameters.smtputf8
-        if self.settings.lmtp:
-            return f"UTF8LMTP{secured}" if utf8 else f"LMTP{secured}"
-        return f"UTF8SMTP{secured}" if utf8 else f"ESMTP{secured}"
+            self.protocol = "SMTP"
+            return
+        secured = "S" if self.tls else ""
+        authenticated = "A" if self.authenticated_as is not None else ""
+        name = "LMTP" if self.settings.lmtp else "ESMTP"
+        self.protocol = f"{name}{secured}{authenticated}"
+
+    def begin_tls(self) -> None:
+        """Forget all that was said in clear (RFC 3207 §4.2)."""
+        self.discard_chunks()
+        self.tls = True
+        self.auth_possible = self.settings.auth_possible(tls=True)
+        self.authenticated_as = None
+        self.forget_hello()
+        self.phase = _COMMAND
 
     def end_message(self) -> None:
         """After the answer to a message that was not wholly refused."""

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from staffetta.protocols.smtp.paths import (
     NULL_PATH,
+    ORDINARY_RECIPIENT,
+    ORDINARY_SENDER,
     Path,
     take_forward_path,
-    take_ordinary_recipient,
-    take_ordinary_sender,
+    take_ordinary,
     take_path,
     take_reverse_path,
 )
@@ -130,15 +131,15 @@ def test_only_postmaster_needs_no_domain() -> None:
 def test_the_short_way_answers_as_the_long_way(local_part: str, domain: str) -> None:
     text = f"<{local_part}@{domain}>"
     taken = take_path(text, 0)
-    for keyword, short in (("FROM:", take_ordinary_sender), ("TO:", take_ordinary_recipient)):
+    for keyword, short in (("FROM:", ORDINARY_SENDER), ("TO:", ORDINARY_RECIPIENT)):
         for parameters in ("", " SIZE=1"):
-            found = short(keyword + text + parameters)
+            found = take_ordinary(short, keyword + text + parameters)
             if found is not None:
                 path, end = found
                 assert taken == (path, end - len(keyword))
-        assert short(keyword + text + "x") is None
-    assert take_ordinary_sender(f"TO:{text}") is None
-    assert take_ordinary_recipient(f"FROM:{text}") is None
+        assert take_ordinary(short, keyword + text + "x") is None
+    assert take_ordinary(ORDINARY_SENDER, f"TO:{text}") is None
+    assert take_ordinary(ORDINARY_RECIPIENT, f"FROM:{text}") is None
 
 
 def test_a_long_hostile_path_takes_no_time() -> None:
