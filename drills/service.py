@@ -19,6 +19,10 @@ STOP_TIMEOUT_S = 30.0
 PASSWORD = "drill-password"
 
 
+class CommandFailed(Exception):
+    """A command of the command line ended with another status than 0; the text says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """A mailbox of the drill."""
@@ -37,6 +41,7 @@ class DrillService:
     settings: str = ""  # TOML, put into the configuration file
     environment: dict[str, str] = field(default_factory=dict)
     prefix: Sequence[str] = ()  # a command to run the service under
+    roles: str = ""  # all, unless some are named
     _process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> DrillService:
@@ -89,7 +94,7 @@ class DrillService:
         """Start it and wait until all its processes are ready."""
         lines = (self.data / "service.log").open("ab")
         self._process = subprocess.Popen(
-            [*self.prefix, *_command("serve", self.data)],
+            [*self.prefix, *_command("serve", self.data), *_roles(self.roles)],
             stdout=lines,
             stderr=lines,
             env={**os.environ, **self.environment},
@@ -104,7 +109,7 @@ class DrillService:
         while time.monotonic() < until_s:
             try:
                 status = self.status()
-            except subprocess.CalledProcessError:
+            except CommandFailed:
                 time.sleep(0.1)
                 continue
             if status["processes"] and all(p["state"] == "ready" for p in status["processes"]):
@@ -117,22 +122,37 @@ class DrillService:
         process, self._process = self._process, None
         if process is None:
             return 0
-        process.send_signal(signal.SIGTERM)
+        # The whole group: a tracer that is told to end only lets go of what it traces.
+        os.killpg(process.pid, signal.SIGTERM)
         try:
-            return process.wait(STOP_TIMEOUT_S)
+            code = process.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            process.kill()
-            return process.wait()
+            os.killpg(process.pid, signal.SIGKILL)
+            code = process.wait()
+        self._await_gone()
+        return code
+
+    def _await_gone(self) -> None:
+        until_s = time.monotonic() + STOP_TIMEOUT_S
+        while time.monotonic() < until_s:
+            try:
+                self.status()
+            except CommandFailed:
+                return
+            time.sleep(0.1)
 
     def run(self, *arguments: str) -> str:
         """One command of the command line; its output."""
-        return subprocess.run(
+        done = subprocess.run(
             [*_command(arguments[0], self.data), *arguments[1:]],
-            check=True,
+            check=False,
             capture_output=True,
             text=True,
-            timeout=300,
-        ).stdout
+            timeout=600,
+        )
+        if done.returncode:
+            raise CommandFailed(f"{' '.join(arguments)}: {done.stderr.strip() or done.stdout}")
+        return done.stdout
 
     def ask(self, *arguments: str) -> Any:
         """One command's answer as JSON."""
@@ -163,6 +183,10 @@ class DrillService:
                 return time.monotonic() - began_s
             time.sleep(0.2)
         raise TimeoutError(f"mail still waits after {timeout_s:g} s: {cells}")
+
+
+def _roles(roles: str) -> list[str]:
+    return ["--roles", roles] if roles else []
 
 
 def _command(name: str, data: Path) -> list[str]:

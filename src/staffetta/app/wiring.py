@@ -5,16 +5,19 @@ Nothing else imports a module named after a technology.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 
 from staffetta.app.config import Config
 from staffetta.app.roles.contract import RoleContext, Volumes
+from staffetta.delivery.repair import find_deliveries, read_deliveries
 from staffetta.log.port import LogReader, LogWriter
 from staffetta.log.sqlite import LogSettings, SqliteLogWriter
 from staffetta.log.sqlite_reading import SqliteLogReader
 from staffetta.mailboxes.files import FileSettings
-from staffetta.mailboxes.port import Cell
-from staffetta.mailboxes.roster import found_cell
+from staffetta.mailboxes.port import Cell, MailboxIncomplete, MailboxRef
+from staffetta.mailboxes.progress import Progress
+from staffetta.mailboxes.rebuilding import RebuildReport, rebuild
+from staffetta.mailboxes.roster import Standing, found_cell
 from staffetta.mailboxes.sqlite import SqliteCell
 from staffetta.runtime.entropy import Entropy
 
@@ -40,3 +43,22 @@ def found_cells(volumes: Volumes, names: Iterable[str], entropy: Entropy) -> Non
     """Make places for cells that the directory has just got. Raises `VolumeFault`."""
     for name in names:
         found_cell(volumes.cell(name), entropy)
+
+
+def is_mailbox_damaged(cell: Cell, ref: MailboxRef) -> bool:
+    """Has the mailbox to be made again? A cell that is broken as a whole raises `VolumeFault`."""
+    assert isinstance(cell, SqliteCell)
+    try:
+        return bool(cell.check(ref).problems)
+    except MailboxIncomplete:
+        # A rebuild that did not come to its end; not a mailbox that is being moved.
+        return cell.roster.standing(ref.mailbox) is Standing.INCOMPLETE
+
+
+def rebuild_mailbox(
+    cell: Cell, log: LogReader, ref: MailboxRef
+) -> Generator[Progress, None, RebuildReport]:
+    """Make a mailbox again from its old file and the log (see `mailboxes.rebuilding`)."""
+    assert isinstance(cell, SqliteCell)
+    known = find_deliveries(log, ref.mailbox)
+    return (yield from rebuild(cell, ref, read_deliveries(log, known), len(known)))

@@ -27,7 +27,7 @@ from staffetta.delivery.facts_sink import FactsSink
 from staffetta.delivery.replaying import Action, Replay
 from staffetta.delivery.tail import Tail
 from staffetta.directory.recipients import Known, NoSuchUser, NotOurs, Recipients, Target
-from staffetta.log.facts import Accepted, Acted, Delivered, Held, Routed
+from staffetta.log.facts import Accepted, Acted, Delivered, Held, MailboxChanged, Routed
 from staffetta.log.port import Entry, LogReader, NewEntry
 from staffetta.mailboxes.port import (
     Cell,
@@ -135,6 +135,8 @@ class CellReader:
                         self._add_routed(entry, fact, items)
                     case Acted() as fact if self._is_here(fact.mailbox):
                         actions.append(Action(entry, fact))
+                    case MailboxChanged(what="damaged") as fact:
+                        self._note_reported(fact)
                     case _:
                         pass
         # While a backlog is still being read, actions wait, and so does their checkpoint.
@@ -176,11 +178,21 @@ class CellReader:
         oldest_s = None if oldest_us is None else (self._clock.now_us() - oldest_us) / 1_000_000
         return ReaderState(waiting, self._held_count, self._delivered, oldest_s)
 
+    def durable_positions(self) -> dict[int, int]:
+        """Partition → up to where it is dealt with, power cut or not. For any thread."""
+        return dict(self._durable)
+
     # -- which entries concern this cell -------------------------------------------------
 
     def _is_here(self, mailbox: int) -> Target | None:
         target = self._recipients.by_mailbox(mailbox)
         return target if target is not None and target.cell == self.cell.name else None
+
+    def _note_reported(self, fact: MailboxChanged) -> None:
+        """Another process has met a damaged mailbox."""
+        target = self._is_here(fact.mailbox)
+        if target is not None:
+            self._damaged(_ref(target), fact.detail)
 
     def _add_accepted(self, entry: Entry, fact: Accepted, into: list[Item]) -> None:
         for ordinal, recipient in enumerate(fact.recipients):
@@ -255,7 +267,9 @@ class CellReader:
         for mailbox in sorted(by_mailbox):
             waiting = by_mailbox[mailbox]
             target = self._recipients.by_mailbox(mailbox) if mailbox else None
-            if target is not None:
+            if target is not None and target.cell != self.cell.name:
+                self._pass_on(target, waiting, held_before)
+            elif target is not None:
                 targets.append((target, waiting))
             elif not held_before:
                 self._hold(waiting, MAILBOX_GONE if mailbox else UNVERIFIED)
@@ -275,6 +289,23 @@ class CellReader:
         if changed:
             self._changed(changed)
         return placed
+
+    def _pass_on(self, target: Target, items: Sequence[Item], held_before: bool) -> None:
+        """The mailbox has moved to another cell meanwhile: its reader delivers these."""
+        now_us = self._clock.now_us()
+        for item in items:
+            fact = Routed(
+                item.ordinal,
+                target.mailbox,
+                target.brand,
+                item.address,
+                item.partition,
+                item.position,
+                item.at_us,
+            )
+            self._outcomes.append(NewEntry(now_us, item.receipt, fact, None, (target.mailbox,)))
+        if held_before:
+            self._released.extend(items)
 
     def _contents(self, items: Iterable[Item]) -> dict[tuple[int, int], bytes]:
         positions: dict[int, list[int]] = {}
@@ -321,9 +352,9 @@ class CellReader:
                 case Overfull():
                     if not held_before:
                         self._hold([item], OVER_QUOTA)
-                case Damaged(detail, incomplete):
-                    if not incomplete:
-                        self._damaged(_ref(target), detail)
+                case Damaged(detail):
+                    # Also where it is only incomplete: its rebuild may have died with its process.
+                    self._damaged(_ref(target), detail)
                     if not held_before:
                         self._hold([item], MAILBOX_DAMAGED)
         return fresh

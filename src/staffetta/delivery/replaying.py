@@ -89,14 +89,14 @@ class Replay:
         except MailboxDamaged as damage:
             self._damaged(ref, damage.detail)
             return MAILBOX_DAMAGED
-        except MailboxIncomplete:
+        except MailboxIncomplete as error:
+            self._damaged(ref, str(error))
             return MAILBOX_DAMAGED
         match outcome:
             case Overfull():
                 return OVER_QUOTA
-            case Damaged(detail, incomplete):
-                if not incomplete:
-                    self._damaged(ref, detail)
+            case Damaged(detail):
+                self._damaged(ref, detail)
                 return MAILBOX_DAMAGED
             case _:
                 return ""

@@ -15,7 +15,7 @@ from staffetta.log.port import Entry, LogReader
 
 KEPT_ENTRIES_MAX = 20_000
 READ_ENTRIES = 2_000
-KINDS = frozenset({Kind.ACCEPTED, Kind.ROUTED, Kind.ACTED})
+KINDS = frozenset({Kind.ACCEPTED, Kind.ROUTED, Kind.ACTED, Kind.MAILBOX})
 
 
 class Tail:

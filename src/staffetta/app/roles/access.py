@@ -34,12 +34,17 @@ def build(context: RoleContext) -> Role:
     return AccessRole(context)
 
 
+# How often a damaged mailbox that is asked for again and again is written of in the log.
+TELL_AGAIN_S = 60.0
+
+
 class AccessRole:
     """One process in which people read their mail."""
 
     def __init__(self, context: RoleContext) -> None:
         self._context = context
         self._since_us: dict[str, int] = {}
+        self._told: dict[int, float] = {}  # damaged mailbox → when it may be told of again
         self._cells = access.CellAccesses(
             lambda name: wiring.open_cell(context, name),
             access_settings(context.config),
@@ -130,6 +135,10 @@ class AccessRole:
         say = self._context.logger.error if damaged else self._context.logger.info
         event = "mailbox-damaged" if damaged else "mailbox-incomplete"
         say(event, mailbox=ref.mailbox, detail=str(error))
+        now_s = self._context.clock.monotonic_s()
+        if self._emergency is not None and self._told.get(ref.mailbox, 0.0) < now_s:
+            self._told[ref.mailbox] = now_s + TELL_AGAIN_S
+            self._emergency.note_damage(ref.mailbox, str(error))
 
 
 def _open_credentials(context: RoleContext, table: RecipientTable) -> Credentials:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from staffetta.app import wiring
 from staffetta.app.config import Config
@@ -12,14 +12,16 @@ from staffetta.app.roles.recipients import directory_state, open_recipients
 from staffetta.delivery.cell_reader import CellReader, ReaderSettings
 from staffetta.delivery.checkpoints import Checkpoints
 from staffetta.delivery.facts_sink import FactsSink
+from staffetta.delivery.repair import Repairer
 from staffetta.delivery.service import CellCondition, Deliveries
 from staffetta.delivery.tail import Tail
 from staffetta.directory.replica import RecipientTable
-from staffetta.log.facts import CellChanged
+from staffetta.log.facts import CellChanged, MailboxChanged
 from staffetta.log.port import LogBroken, LogFull, NewEntry
 from staffetta.log.receipts import ReceiptMint
 from staffetta.log.retention import retire
 from staffetta.mailboxes.port import MailboxRef
+from staffetta.mailboxes.progress import Progress
 from staffetta.runtime.faults import VolumeFault
 from staffetta.runtime.net import Listening
 from staffetta.runtime.notify import SocketNotifier
@@ -46,6 +48,7 @@ class DeliverRole:
         self._facts: FactsSink | None = None
         self._tail: Tail | None = None
         self._mint = ReceiptMint(context.partition, context.entropy)
+        self._repairer = Repairer(self._is_damaged, self._rebuild, self._report_repair)
         self._notifier = SocketNotifier(context.config.data.run, context.clock)
 
     async def start(self) -> None:
@@ -61,6 +64,9 @@ class DeliverRole:
             repeat_on_thread(self._retire, RETENTION_INTERVAL_S, "retention")
         context.commands["pause"] = self._answer_pause
         context.commands["go-on"] = self._answer_go_on
+        context.commands["positions"] = self._answer_positions
+        context.commands["rebuild"] = self._answer_rebuild
+        context.commands["rebuild-state"] = self._answer_rebuild_state
 
     async def drain(self, deadline_s: float) -> None:
         if self._deliveries is not None:
@@ -134,7 +140,33 @@ class DeliverRole:
         )
 
     def _note_damage(self, ref: MailboxRef, detail: str) -> None:
-        self._context.logger.error("mailbox-damaged", mailbox=ref.mailbox, detail=detail)
+        assert self._table is not None
+        target = self._table.by_mailbox(ref.mailbox)
+        if target is not None:
+            self._repairer.note(target.cell, ref, detail)
+
+    def _is_damaged(self, cell: str, ref: MailboxRef) -> bool:
+        assert self._deliveries is not None
+        return wiring.is_mailbox_damaged(self._deliveries.cells[cell].reader.cell, ref)
+
+    def _rebuild(self, cell: str, ref: MailboxRef) -> Iterator[Progress]:
+        assert self._deliveries is not None
+        context = self._context
+        reader = wiring.open_log_reader(context.config, context.volumes)
+        try:
+            yield from wiring.rebuild_mailbox(self._deliveries.cells[cell].reader.cell, reader, ref)
+        finally:
+            reader.close()
+
+    def _report_repair(self, ref: MailboxRef, what: str, detail: str) -> None:
+        """A mailbox is being, or has been, rebuilt: say it, and keep it."""
+        say = self._context.logger.info if what == "rebuilt" else self._context.logger.error
+        say("mailbox", mailbox=ref.mailbox, what=what, detail=detail)
+        now_us = self._context.clock.now_us()
+        fact = MailboxChanged(ref.mailbox, what, detail)
+        self._keep(NewEntry(now_us, self._mint.make(now_us), fact, None, (ref.mailbox,)))
+        if what == "rebuilt":
+            self._notifier.announce([ref.mailbox])
 
     def _report(self, cell: str, state: str, detail: str) -> None:
         """A cell changed its condition: say it, and keep it."""
@@ -143,11 +175,14 @@ class DeliverRole:
         say = self._context.logger.info if state == "healthy" else self._context.logger.error
         say("cell", cell=cell, state=state, detail=detail)
         fact = CellChanged(cell, state, f"{self._context.role}-{self._context.index}", detail)
+        self._keep(NewEntry(now_us, self._mint.make(now_us), fact))
+
+    def _keep(self, entry: NewEntry) -> None:
         assert self._facts is not None
         try:
-            self._facts.append([NewEntry(now_us, self._mint.make(now_us), fact)])
+            self._facts.append([entry])
         except (LogFull, LogBroken) as error:
-            self._context.logger.error("fact-lost", kind="cell", detail=str(error))
+            self._context.logger.error("fact-lost", fact=str(entry.fact), detail=str(error))
 
     def _look(self) -> None:
         assert self._deliveries is not None
@@ -197,6 +232,34 @@ class DeliverRole:
             if name in self._deliveries.cells:
                 self._deliveries.cells[name].go_on()
         return {}
+
+    async def _answer_positions(self, request: Mapping[str, object]) -> Mapping[str, object]:
+        """How far each cell has durably dealt with each partition."""
+        assert self._deliveries is not None
+        return {
+            name: {str(p): n for p, n in thread.reader.durable_positions().items()}
+            for name, thread in self._deliveries.cells.items()
+        }
+
+    async def _answer_rebuild(self, request: Mapping[str, object]) -> Mapping[str, object]:
+        """Make a mailbox again, damaged or not: {"mailbox": n} → {"cell": name}."""
+        assert self._table is not None
+        target = self._table.by_mailbox(int(str(request["mailbox"])))
+        if target is None:
+            return {"error": "there is no such mailbox"}
+        ref = MailboxRef(target.mailbox, target.uid_validity, target.quota_bytes)
+        self._repairer.note(target.cell, ref, "asked for", force=True)
+        return {"cell": target.cell}
+
+    async def _answer_rebuild_state(self, request: Mapping[str, object]) -> Mapping[str, object]:
+        """How far that is: {"mailbox": n} → {"state", "done", "total", "detail"}."""
+        state = self._repairer.state(int(str(request["mailbox"])))
+        return {
+            "state": state.what,
+            "done": state.done,
+            "total": state.total,
+            "detail": state.detail,
+        }
 
 
 def _names(request: Mapping[str, object]) -> list[str]:

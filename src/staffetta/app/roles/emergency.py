@@ -23,7 +23,7 @@ from staffetta.journey.emergency import (
 from staffetta.journey.repeats import Repeats
 from staffetta.journey.states import State
 from staffetta.log.commit import CommitResult, GroupCommit
-from staffetta.log.facts import Recipient
+from staffetta.log.facts import MailboxChanged, Recipient
 from staffetta.log.port import LogDamaged, NewEntry
 from staffetta.log.receipts import ReceiptMint, from_text, to_text
 from staffetta.runtime.faults import VolumeFault
@@ -151,6 +151,12 @@ class Emergency:
             return {"refused": str(error)}
         except NotKept:
             return {"refused": "the log cannot keep it now; nothing was done"}
+
+    def note_damage(self, mailbox: int, detail: str) -> None:
+        """Tell the delivering process, through the log, of a mailbox that has to be rebuilt."""
+        now_us = self._context.clock.now_us()
+        fact = MailboxChanged(mailbox, "damaged", detail)
+        self._commit.submit(NewEntry(now_us, self._mint.make(now_us), fact, None, (mailbox,)), None)
 
     async def _accept(self, transaction: Transaction, content: bytes, message_id: str) -> Safe:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
