@@ -32,10 +32,15 @@ QUICK_RUNS = 2
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one run gives back: its value, and whatever else is worth keeping."""
+    """What one run gives back: its value, and whatever else is worth keeping.
+
+    ``operations`` is how many messages or commands the server dealt with; 0 where that says
+    nothing.
+    """
 
     value: float
     unit: Unit
+    operations: int = 0
     detail: dict[str, float | int | str] = field(default_factory=dict)
 
 
@@ -94,6 +99,7 @@ class Bench:
         time.sleep(SETTLE_S)
         sample = measure()
         use = compare_cpu(before, take_cpu_snapshot(peer.list_roots()))
+        cpu_us = use.server_s / sample.operations * 1e6 if sample.operations else None
         report.runs.append(
             Run(
                 contender=peer.name,
@@ -102,6 +108,7 @@ class Bench:
                 value=sample.value,
                 unit=sample.unit,
                 foreign_share=round(use.foreign_share, 4),
+                server_cpu_us=None if cpu_us is None else round(cpu_us, 1),
                 detail={
                     **sample.detail,
                     "machine_busy_share": round(use.busy_share, 3),

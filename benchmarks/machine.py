@@ -11,11 +11,12 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 PROC = Path("/proc")
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 KERNEL_THREADS_PARENT = 2
 SYNC_SAMPLES = 50
 
@@ -31,21 +32,29 @@ class ProcessTicks:
 
 @dataclass(frozen=True, slots=True)
 class CpuSnapshot:
-    """Ticks used since the machine started: by all, by ours, by the kernel's own threads."""
+    """Ticks used since the machine started: by all, by ours, by the kernel's own threads.
+
+    ``server_ticks`` are those of one server's processes, a part of ours.
+    """
 
     total_ticks: int
     busy_ticks: int
     own_ticks: int
     kernel_ticks: int
+    server_ticks: int
 
 
 @dataclass(frozen=True, slots=True)
 class CpuUse:
-    """Who used the processors between two moments, as shares of the whole machine (0 to 1)."""
+    """Who used the processors between two moments, as shares of the whole machine (0 to 1).
+
+    ``server_s`` is the time that the server's own processes were on a processor.
+    """
 
     busy_share: float
     ours_share: float
     foreign_share: float
+    server_s: float
 
 
 def read_processes() -> dict[int, ProcessTicks]:
@@ -64,10 +73,10 @@ def read_processes() -> dict[int, ProcessTicks]:
     return found
 
 
-def descend(roots: Iterable[int]) -> list[int]:
-    """The given processes and everything below them, as far as alive."""
+def descend(roots: Iterable[int], processes: Mapping[int, ProcessTicks] | None = None) -> list[int]:
+    """The given processes and everything below them, as far as alive (or among ``processes``)."""
     children: dict[int, list[int]] = {}
-    alive = read_processes()
+    alive = read_processes() if processes is None else processes
     for process in alive.values():
         children.setdefault(process.parent, []).append(process.pid)
     waiting = [pid for pid in roots if pid in alive]
@@ -88,16 +97,18 @@ def take_cpu_snapshot(server_roots: Iterable[int]) -> CpuSnapshot:
     values = [int(value) for value in (PROC / "stat").read_text().split("\n", 1)[0].split()[1:9]]
     user, nice, system, *_ = values
     processes = read_processes()
-    ours = descend([*server_roots, os.getpid()])
+    server = descend(server_roots, processes)
+    ours = {*server, *descend([os.getpid()], processes)}
     return CpuSnapshot(
         total_ticks=sum(values),
         busy_ticks=user + nice + system,
-        own_ticks=sum(processes[pid].ticks for pid in ours if pid in processes),
+        own_ticks=sum(processes[pid].ticks for pid in ours),
         kernel_ticks=sum(
             process.ticks
             for process in processes.values()
             if process.parent == KERNEL_THREADS_PARENT
         ),
+        server_ticks=sum(processes[pid].ticks for pid in server),
     )
 
 
@@ -110,7 +121,12 @@ def compare_cpu(before: CpuSnapshot, after: CpuSnapshot) -> CpuUse:
     busy = after.busy_ticks - before.busy_ticks
     own = after.own_ticks - before.own_ticks
     kernel = after.kernel_ticks - before.kernel_ticks
-    return CpuUse(busy / total, own / total, max(0, busy - own - kernel) / total)
+    return CpuUse(
+        busy_share=busy / total,
+        ours_share=own / total,
+        foreign_share=max(0, busy - own - kernel) / total,
+        server_s=(after.server_ticks - before.server_ticks) / TICKS_PER_SECOND,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,8 @@ class Run:
     """One measured run of one contender in one case.
 
     ``foreign_share`` is the part of the machine (0 to 1) that processes of strangers used
-    meanwhile: a run beside which others worked says less.
+    meanwhile: a run beside which others worked says less. ``server_cpu_us`` is the processor time
+    of the server's processes for one message or command, which depends on others much less.
     """
 
     contender: str
@@ -43,6 +44,7 @@ class Run:
     value: float
     unit: Unit
     foreign_share: float = 0.0
+    server_cpu_us: float | None = None
     detail: dict[str, float | int | str] = field(default_factory=dict)
 
 
@@ -157,6 +159,7 @@ class Report:
     def _summarise(self, case: str, contender: str) -> dict[str, str | int | float]:
         runs = [run for run in self.runs if (run.case, run.contender) == (case, contender)]
         values = [run.value for run in runs]
+        costs = [run.server_cpu_us for run in runs if run.server_cpu_us is not None]
         return {
             "case": case,
             "contender": contender,
@@ -166,18 +169,21 @@ class Report:
             "unit": runs[0].unit.value,
             "runs": len(runs),
             "foreign_share": round(max(run.foreign_share for run in runs), 3),
+            "server_cpu_us": round(statistics.median(costs), 1) if costs else 0,
         }
 
     def _draw_medians(self) -> Table:
         table = Table("case", "contender", title="medians", box=SIMPLE)
-        for heading in ("median", "least", "most", "unit", "runs", "others' CPU"):
+        for heading in ("median", "least", "most", "unit", "runs", "CPU µs each", "others' CPU"):
             table.add_column(heading, justify="right")
         for case, contender in self._list_keys():
             row = self._summarise(case, contender)
             foreign = float(row["foreign_share"])
             note = f"{foreign:.0%}" if foreign >= FOREIGN_SHARE_NOTED else ""
             figures = (format_figure(float(row[key])) for key in ("median", "min", "max"))
-            table.add_row(case, contender, *figures, str(row["unit"]), str(row["runs"]), note)
+            cost = format_figure(float(row["server_cpu_us"])) if row["server_cpu_us"] else ""
+            counts = (str(row["unit"]), str(row["runs"]))
+            table.add_row(case, contender, *figures, *counts, cost, note)
         return table
 
     def _draw_verdicts(self) -> Table:

@@ -110,7 +110,7 @@ def _record(
         elapsed_s = _send_passes(contender.peer, reuse, contender.passes, per_pass)
         messages = contender.passes * per_pass
         detail: dict[str, float | int | str] = {"messages": messages, "seconds": elapsed_s}
-        return Sample(messages / elapsed_s, Unit.PER_SECOND, detail)
+        return Sample(messages / elapsed_s, Unit.PER_SECOND, messages, detail)
 
     bench.record(report, contender.peer, case, number, run)
 

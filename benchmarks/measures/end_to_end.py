@@ -143,7 +143,7 @@ def _make_run(contender: Contender, case: Case, sender: str) -> Callable[[], Sam
             "accepted_after_s": round(sent_s, 3),
             "visible_after_s": round(visible_s, 3),
         }
-        return Sample(case.messages / visible_s, Unit.PER_SECOND, detail)
+        return Sample(case.messages / visible_s, Unit.PER_SECOND, case.messages, detail)
 
     return run
 

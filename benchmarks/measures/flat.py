@@ -112,6 +112,6 @@ def _record(
         drained = population.service.watch_drain(messages)
         population.service.stop()
         detail: dict[str, float | int | str] = {"messages": messages, "seconds": drained.seconds}
-        return Sample(drained.rate, Unit.PER_SECOND, detail)
+        return Sample(drained.rate, Unit.PER_SECOND, detail=detail)
 
     bench.record(report, population.service, case, number, run)

@@ -146,7 +146,7 @@ def _make_run(
             "machine_bytes_per_connection": (available - read_memory_available_bytes()) // count,
         }
         per_connection = (after.pss_bytes - before.pss_bytes) / count
-        return Sample(max(1.0, per_connection), Unit.BYTES, detail)
+        return Sample(max(1.0, per_connection), Unit.BYTES, detail=detail)
 
     return run
 

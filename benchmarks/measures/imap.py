@@ -141,7 +141,8 @@ def _record(
             started = time.perf_counter()
             size = reader.ask(case.command).size_bytes
             total_s += time.perf_counter() - started
+        asked = case.repeats * (2 if case.undo else 1)
         detail: dict[str, float | int | str] = {"answer_bytes": size, "repeats": case.repeats}
-        return Sample(total_s / case.repeats * 1000, Unit.MILLISECONDS, detail)
+        return Sample(total_s / case.repeats * 1000, Unit.MILLISECONDS, asked, detail)
 
     bench.record(report, peer, case.name, number, run)
