@@ -223,6 +223,18 @@ def test_a_reload_brings_a_new_certificate(demo: RunningService) -> None:
         assert client.starttls(context=trusting)[0] == 220
 
 
+def test_the_parent_has_no_threads_that_a_fork_could_lose(demo: RunningService) -> None:
+    assert len(list(Path(f"/proc/{demo.process.pid}/task").iterdir())) == 1
+
+
+def test_a_role_that_cannot_start_is_told(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("in the place of a directory")
+    with running(tmp_path, "-m", "staffetta", "serve") as service:
+        wait_until(lambda: "accept-0 did not become ready" in service.said.read_text())
+        (tmp_path / "log").unlink()
+        service.wait_ready()
+
+
 def test_one_role_alone(tmp_path: Path) -> None:
     with running(tmp_path, "-m", "staffetta", "serve", "--roles", "deliver") as service:
         service.wait_ready()

@@ -28,12 +28,14 @@ def run_service(
     load: Callable[[], Config],
     ready: Callable[[Sequence[Listening], float], None],
     before: Callable[[Config], None],
+    trouble: Callable[[str, str], None],
 ) -> None:
     """Run the service in the foreground until SIGTERM or SIGINT.
 
     `load` reads the configuration again on SIGHUP; `ready` gets what listens, and the seconds
-    it took; `before` is called once the data directory and the ports are ours. Raises
-    `FileLocked`, `PortTaken`, `PortRefused`, `OSError` before anything runs.
+    it took; `before` is called once the data directory and the ports are ours; `trouble` hears
+    of processes that end before all were ready. Raises `FileLocked`, `PortTaken`, `PortRefused`,
+    `OSError` before anything runs.
     """
     clock = SystemClock()
     begun_s = clock.monotonic_s()
@@ -53,5 +55,6 @@ def run_service(
         load=load,
         run_role=run_role,
         ready=lambda listeners: ready(listeners, clock.monotonic_s() - begun_s),
+        trouble=trouble,
         reopen=lines.reopen,
     ).run(prepare)

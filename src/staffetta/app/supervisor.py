@@ -121,7 +121,8 @@ def bind_role(config: Config, role: str) -> list[dict[str, list[BoundSocket]]]:
 class Supervisor:
     """See the module. `load` reads the configuration again; `run_role` is what a child does.
 
-    `ready` is called once, when every process has become ready for the first time.
+    `ready` is called once, when every process has become ready for the first time; until then,
+    `trouble` hears of each process that ends, and why.
     """
 
     config: Config
@@ -130,6 +131,7 @@ class Supervisor:
     load: Callable[[], Config]
     run_role: RunRole
     ready: Callable[[Sequence[Listening]], None]
+    trouble: Callable[[str, str], None] = lambda process, detail: None
     reopen: Callable[[], None] = lambda: None
     children: list[Child] = field(default_factory=list)
     stopping: bool = False
@@ -295,6 +297,8 @@ class Supervisor:
             "process-ended", process=child.name, pid=ended.pid, how=ended.how,
             detail=last_words, again_in_s=delay_s,
         )  # fmt: skip
+        if not self._told_ready:
+            self.trouble(child.name, child.detail)
 
     def _enter(self, child: Child, state: str, detail: str = "") -> None:
         child.state = state

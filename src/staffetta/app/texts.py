@@ -44,8 +44,8 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "impossibile ascoltare sulla porta {port} di {address} per {door}: {detail}",
     ),
     "service.never_ready": (
-        "{process} did not become ready: {detail}",
-        "{process} non è diventato pronto: {detail}",
+        "{process} did not become ready, and is tried again: {detail}",
+        "{process} non è diventato pronto, e si riprova: {detail}",
     ),
     "config.fine": (
         "{file}: fine, {settings} settings given",

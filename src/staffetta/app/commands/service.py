@@ -86,9 +86,13 @@ def run_in_foreground(
     def load() -> Config:
         return amend(load_for_serving(call, roles))
 
+    def say_trouble(process: str, detail: str) -> None:
+        said = texts("service.never_ready", process=process, detail=detail)
+        click.echo(f"staffetta: {said}", err=True)
+
     try:
         config = load()
-        run_service(config, load, ready, before)
+        run_service(config, load, ready, before, say_trouble)
     except ConfigRefused as refusal:
         call.fail("\n".join(str(problem) for problem in refusal.problems), code=2)
     except FileLocked as locked:
