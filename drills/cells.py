@@ -29,7 +29,7 @@ REAL = ("directory-away", "disk-full", "garbage")
 MAILBOXES = 40
 BROKEN_CELL = "c2"
 EMERGENCY_WITHIN_S = 60.0
-SETTINGS = "[delivery]\nheld_retry_s = 2.0\nretry_max_s = 2.0\n"
+SETTINGS = "[delivery]\nheld_retry_s = 2.0\n"
 
 
 @dataclass(slots=True)
