@@ -383,17 +383,16 @@ class DirectoryVolume:
 
     def create_lazily(self, path: str, content: bytes) -> bool:
         self._pass(Operation.WRITE)
-        target = self.root / path
-        temporary = target.with_name(f"{target.name}.{os.getpid()}-{threading.get_ident()}")
-        self.write_lazily(str(temporary.relative_to(self.root)), content)
+        temporary = f"{path}.{os.getpid()}-{threading.get_ident()}"
+        self.write_lazily(temporary, content)
         try:
-            os.link(temporary, target)
+            os.link(f"{self.root}/{temporary}", f"{self.root}/{path}")
         except FileExistsError:
             return False
         except OSError as fault:
             raise classify(self.name, fault) from fault
         finally:
-            temporary.unlink(missing_ok=True)
+            (self.root / temporary).unlink(missing_ok=True)
         return True
 
     def read(self, path: str, size_bytes_max: int = -1) -> bytes:
