@@ -25,9 +25,12 @@ class Durability:
         self._touched: dict[int, MailboxRef] = {}
         self._unsettled: dict[int, MailboxRef] = {}
         self._doubtful: dict[int, MailboxRef] = {}
+        self._rostered: set[int] = set()  # durable and on the roster, but not marked so yet
 
     def note(self, ref: MailboxRef, file: MailboxFile) -> None:
-        """The file is about to be changed without a sync of its own."""
+        """The file is about to be changed without a sync of its own. Raises `VolumeFault`."""
+        if not file.settled and ref.mailbox in self._rostered:
+            self._mark_settled(ref, file)
         with self._lock:
             self._touched[ref.mailbox] = ref
             if not file.settled:
@@ -56,18 +59,17 @@ class Durability:
             raise
         if unsettled:
             self._files.roster.add(unsettled)
-            for ref in unsettled.values():
-                self._mark_settled(ref)
+            # The files learn of it when they are next used, which spares opening them now.
+            self._rostered.update(unsettled)
 
     def settle(self, ref: MailboxRef, file: MailboxFile) -> None:
         """Called before a durable change: the file itself survives from here on."""
         if file.settled:
             return
-        self._files.volume.sync([file.path, MARKER_PATH])
-        self._files.roster.add([ref.mailbox])
-        file.make_durable(True)
-        file.database.run("UPDATE mailbox SET settled=1")
-        file.settled = True
+        if ref.mailbox not in self._rostered:
+            self._files.volume.sync([file.path, MARKER_PATH])
+            self._files.roster.add([ref.mailbox])
+        self._mark_settled(ref, file)
 
     def _sync_files(self, touched: Iterable[int], unsettled: Iterable[int]) -> None:
         paths = [path_of(mailbox) + "-wal" for mailbox in touched]
@@ -92,12 +94,8 @@ class Durability:
         except (MailboxDamaged, MailboxIncomplete):
             return  # it will be rebuilt from the log, which has all of this
 
-    def _mark_settled(self, ref: MailboxRef) -> None:
-        try:
-            with self._files.borrow(ref) as file:
-                file.make_durable(False)
-                file.database.run("UPDATE mailbox SET settled=1")
-                file.settled = True
-                self.note(ref, file)
-        except (MailboxDamaged, MailboxIncomplete):
-            return
+    def _mark_settled(self, ref: MailboxRef, file: MailboxFile) -> None:
+        file.make_durable(False)
+        file.database.run("UPDATE mailbox SET settled=1")
+        file.settled = True
+        self._rostered.discard(ref.mailbox)

@@ -8,6 +8,8 @@ would cost more than delivering fifty messages.
 
 from __future__ import annotations
 
+import re
+
 import apsw
 
 from staffetta.mailboxes.port import INBOX, SPECIAL_FOLDERS
@@ -123,13 +125,18 @@ class Template:
         # in memory cannot be told.
         image[18] = image[19] = 2
         self._image = bytes(image)
+        self._mailbox_places = _find_all(self._image, _MAILBOX)
+        self._uid_validity_places = _find_all(self._image, _UID_VALIDITY)
 
     def make(self, mailbox: int, uid_validity: int) -> bytes:
         """The file of a mailbox that has never been used."""
+        image = bytearray(self._image)
         # A value of eight bytes is as good as one of fewer (fileformat2, section 2.1).
-        return self._image.replace(_to_bytes(_MAILBOX), _to_bytes(mailbox)).replace(
-            _to_bytes(_UID_VALIDITY), _to_bytes(uid_validity)
-        )
+        for place in self._mailbox_places:
+            image[place : place + 8] = mailbox.to_bytes(8, "big")
+        for place in self._uid_validity_places:
+            image[place : place + 8] = uid_validity.to_bytes(8, "big")
+        return bytes(image)
 
 
 def migrate(database: Database, version: int) -> None:
@@ -146,5 +153,5 @@ def migrate(database: Database, version: int) -> None:
         database.run("UPDATE mailbox SET version=?", (VERSION,))
 
 
-def _to_bytes(number: int) -> bytes:
-    return number.to_bytes(8, "big")
+def _find_all(image: bytes, number: int) -> list[int]:
+    return [found.start() for found in re.finditer(re.escape(number.to_bytes(8, "big")), image)]
