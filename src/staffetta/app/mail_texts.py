@@ -117,4 +117,38 @@ MAIL_TEXTS: Mapping[str, tuple[str, str]] = {
         "acting needs a running service, whose access process writes the log",
         "per agire serve un servizio in funzione: è il suo processo access a scrivere il registro",
     ),
+    "rebuild.running": ("rebuilding {address}", "ricostruzione di {address}"),
+    "rebuild.done": (
+        "{address}: rebuilt; the old file is in quarantine",
+        "{address}: ricostruita; il vecchio file è in quarantena",
+    ),
+    "rebuild.failed": (
+        "{address} could not be rebuilt and stays in quarantine: {reason}",
+        "{address} non è stata ricostruita e resta in quarantena: {reason}",
+    ),
+    "rebuild.needs_service": (
+        "this needs a running service, whose delivering process has the cell",
+        "serve un servizio in funzione, il cui processo deliver ha la cella",
+    ),
+    "move.running": ("moving {address}", "spostamento di {address}"),
+    "move.there": (
+        "{address} is in cell {cell} already; nothing to do",
+        "{address} è già nella cella {cell}; nulla da fare",
+    ),
+    "move.done": (
+        "{address}: moved from {source} to {cell}; the old copy is {old} in {source}",
+        "{address}: spostata da {source} a {cell}; la vecchia copia è {old} in {source}",
+    ),
+    "move.refused": (
+        "{address} was not moved and is where it was: {reason}",
+        "{address} non è stata spostata e sta dov'era: {reason}",
+    ),
+    "move.behind": (
+        "cell {cell} has a backlog; try again when `staffetta status` shows no lag",
+        "la cella {cell} ha arretrati; riprovare quando `staffetta status` non ne mostra",
+    ),
+    "move.busy": (
+        "deliveries to cell {cell} do not stop; is it broken? see `staffetta status`",
+        "le consegne alla cella {cell} non si fermano; è guasta? vedere `staffetta status`",
+    ),
 }

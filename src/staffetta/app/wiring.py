@@ -9,17 +9,22 @@ from collections.abc import Generator, Iterable
 
 from staffetta.app.config import Config
 from staffetta.app.roles.contract import RoleContext, Volumes
+from staffetta.app.volumes import StorageVolumes
 from staffetta.delivery.repair import find_deliveries, read_deliveries
+from staffetta.directory.records import MailboxRecord
+from staffetta.directory.store import open_directory
 from staffetta.log.port import LogReader, LogWriter
 from staffetta.log.sqlite import LogSettings, SqliteLogWriter
 from staffetta.log.sqlite_reading import SqliteLogReader
+from staffetta.mailboxes import moving
 from staffetta.mailboxes.files import FileSettings
 from staffetta.mailboxes.port import Cell, MailboxIncomplete, MailboxRef
 from staffetta.mailboxes.progress import Progress
 from staffetta.mailboxes.rebuilding import RebuildReport, rebuild
 from staffetta.mailboxes.roster import Standing, found_cell
 from staffetta.mailboxes.sqlite import SqliteCell
-from staffetta.runtime.entropy import Entropy
+from staffetta.runtime.clock import SystemClock
+from staffetta.runtime.entropy import Entropy, SystemEntropy
 
 
 def open_log_reader(config: Config, volumes: Volumes) -> LogReader:
@@ -62,3 +67,33 @@ def rebuild_mailbox(
     assert isinstance(cell, SqliteCell)
     known = find_deliveries(log, ref.mailbox)
     return (yield from rebuild(cell, ref, read_deliveries(log, known), len(known)))
+
+
+class MailboxMove:
+    """One mailbox on its way to another cell, by a command beside the running service."""
+
+    def __init__(self, config: Config, owner: MailboxRecord, target: str) -> None:
+        volumes = StorageVolumes(config)
+        clock, entropy = SystemClock(), SystemEntropy()
+        self._directory = open_directory(volumes.directory, clock, entropy)
+        self._owner = owner
+        self._ref = MailboxRef(owner.mailbox, owner.uid_validity)
+        self._source = SqliteCell(volumes.cell(owner.cell), clock, entropy)
+        self._target = SqliteCell(volumes.cell(target), clock, entropy)
+
+    def copy(self) -> str:
+        """Copy and compare; the digest of the file. Raises `MoveRefused`, `VolumeFault`."""
+        return moving.begin(self._source, self._target, self._ref)
+
+    def switch(self) -> str:
+        """Lead everybody to the copy; where the old one lies. Raises `DirectoryRefusal`."""
+        try:
+            self._directory.accounts.move(self._owner.address, self._target.name)
+        except Exception:
+            self.abandon()
+            raise
+        return moving.complete(self._source, self._target, self._ref)
+
+    def abandon(self) -> None:
+        """The mailbox stays where it was."""
+        moving.abandon(self._source, self._target, self._ref)

@@ -90,6 +90,15 @@ COMMANDS: tuple[Entry, ...] = (
             Entry("list", "people", "The plans.", "catalogue", "list_plans"),
         ),
     ),
+    Entry(
+        "mailbox",
+        "mail",
+        "One mailbox: rebuild, move.",
+        parts=(
+            Entry("rebuild", "mail", "Make it again from the log.", "repairs", "rebuild_mailbox"),
+            Entry("move", "mail", "Move it to another cell.", "repairs", "move_mailbox"),
+        ),
+    ),
     Entry("journey", "mail", "What became of a message.", "journeys", "journey"),
     Entry("sums", "mail", "Prove that every recipient has one fate.", "journeys", "sums"),
     Entry("emergency", "mail", "A mailbox's mail from the log alone.", "emergency", "emergency"),
