@@ -68,6 +68,7 @@ def obey(session: Session, line: bytes) -> None:
 
 
 def order_reason(refusal: Reply) -> RefusalReason:
+    """Why a command out of order was refused, for the record."""
     if refusal is replies.NO_RECIPIENTS or refusal is replies.RECIPIENT_FIRST:
         return RefusalReason.NO_RECIPIENTS
     return RefusalReason.ORDER

@@ -32,6 +32,7 @@ _COMMAND: Final = Phase.COMMAND
 
 
 def read_command(session: Session) -> bool:
+    """Take one command off the input and obey it; False when no whole line is there yet."""
     line = session.input.take_line(session.limits.command_line_bytes_max)
     if line is None:
         return False
@@ -45,6 +46,7 @@ def read_command(session: Session) -> bool:
 
 
 def read_auth_line(session: Session) -> bool:
+    """Take one answer of a SASL exchange (RFC 4954 4); False when it is not whole yet."""
     line = session.input.take_line(session.limits.auth_line_bytes_max)
     if line is None:
         return False
