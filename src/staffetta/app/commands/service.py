@@ -13,7 +13,8 @@ from staffetta.app.invocation import Invocation, service_options
 
 if TYPE_CHECKING:
     from staffetta.app.config import Config
-    from staffetta.runtime.net import Listening
+    from staffetta.app.texts import Texts
+    from staffetta.runtime.net import Listening, PortRefused, PortTaken
 
 ROLES = ("accept", "deliver", "access")
 PORT_BASE_MAX = 64_000
@@ -97,33 +98,21 @@ def run_in_foreground(
         call.fail("\n".join(str(problem) for problem in refusal.problems), code=2)
     except FileLocked as locked:
         call.fail(texts("service.in_use", data=config.data_directory, pid=locked.pid or "?"))
-    except PortTaken as taken:
-        base = config.port_base
-        other = base + PORT_BASE_STEP if base + PORT_BASE_STEP <= PORT_BASE_MAX else 1_000
-        place = taken.listening
-        call.fail(
-            texts(
-                "service.port_taken",
-                port=place.port,
-                address=place.address,
-                door=place.door,
-                base=base,
-                other=other,
-            )
-        )
-    except PortRefused as refused:
-        place = refused.listening
-        call.fail(
-            texts(
-                "service.port_refused",
-                port=place.port,
-                address=place.address,
-                door=place.door,
-                detail=refused.detail,
-            )
-        )
+    except (PortTaken, PortRefused) as refused:
+        call.fail(_port_words(texts, config.port_base, refused))
     except (OSError, VolumeFault) as error:
         call.fail(str(error))
+
+
+def _port_words(texts: Texts, base: int, refused: PortTaken | PortRefused) -> str:
+    from staffetta.runtime.net import PortTaken
+
+    place = refused.listening
+    named = {"port": place.port, "address": place.address, "door": place.door}
+    if isinstance(refused, PortTaken):
+        other = base + PORT_BASE_STEP if base + PORT_BASE_STEP <= PORT_BASE_MAX else PORT_BASE_STEP
+        return texts("service.port_taken", **named, base=base, other=other)
+    return texts("service.port_refused", **named, detail=refused.detail)
 
 
 def load_for_serving(call: Invocation, roles: tuple[str, ...] | None) -> Config:
