@@ -23,7 +23,7 @@ from tests.imap_rig import Rig, open_rig
 
 T = TypeVar("T")
 
-START_S = 20.0
+START_S = 60.0
 
 
 @dataclass(frozen=True)

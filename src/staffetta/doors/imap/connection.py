@@ -77,10 +77,7 @@ class ImapConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        settings = self._hall.settings
-        self._transport.set_write_buffer_limits(
-            settings.write_buffer_high_bytes, settings.write_buffer_low_bytes
-        )
+        self._set_buffer_limits()
         peer = transport.get_extra_info("peername")
         self._address = str(peer[0]) if isinstance(peer, tuple) else ""
         is_secure = transport.get_extra_info("ssl_object") is not None
@@ -110,7 +107,6 @@ class ImapConnection(asyncio.Protocol):
         account = self._session.account
         if account is not None:
             self._hall.unseat(self, account.ref.mailbox)
-        self._session.view = None
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
         if self._asked is not None and not self._asked.done():
@@ -169,10 +165,11 @@ class ImapConnection(asyncio.Protocol):
             self._transport.abort()
             return
         self._transport = transport
+        self._set_buffer_limits()
         self._session.is_secure = True
 
     def welcome(self, account: Account) -> bool:
-        if not self._hall.seat(self, account.ref.mailbox):
+        if self._ended or not self._hall.seat(self, account.ref.mailbox):
             return False
         self._receiver.change_limits(limits_after_login(account.append_bytes_max))
         self._looked_s = self._heard_s
@@ -213,6 +210,12 @@ class ImapConnection(asyncio.Protocol):
         self._dismissed = True
         if self._task is None or self._asked is not None:
             self._bid_farewell("Server is shutting down")
+
+    def _set_buffer_limits(self) -> None:
+        settings = self._hall.settings
+        self._transport.set_write_buffer_limits(
+            settings.write_buffer_high_bytes, settings.write_buffer_low_bytes
+        )
 
     # From octets to commands.
 

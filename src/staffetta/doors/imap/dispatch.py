@@ -117,6 +117,10 @@ async def _enable(session: Session, command: commands.Enable) -> bytes:
     if b"CONDSTORE" in command.capabilities:
         session.condstore = True
         session.send(responses.enabled([b"CONDSTORE"]))
+        if session.view is not None:
+            # RFC 7162 §3.1.2.1: a client that begins to count has to know where.
+            code = codes.highest_modseq(max(session.view.highest_modseq, 1))
+            session.send(responses.untagged_ok("Highest", code))
     else:
         session.send(responses.enabled([]))
     return responses.ok(command.tag, "ENABLE completed")

@@ -35,5 +35,5 @@ async def expunge(session: Session, command: commands.Expunge) -> bytes:
         session.note_change()
     session.send(news)
     # RFC 7162 §3.2.7 asks for the code under QRESYNC; under CONDSTORE it saves a STATUS.
-    code = codes.highest_modseq(max(view.modseq, 1)) if session.condstore else None
+    code = codes.highest_modseq(max(view.highest_modseq, 1)) if session.condstore else None
     return responses.ok(command.tag, "EXPUNGE completed", code)

@@ -52,6 +52,8 @@ class SectionCutter:
     def cut_header(self, header: bytes) -> bytes:
         """The section as it goes on the wire, from the header block alone."""
         found = header if self._selection is None else self._selection.select(header)
+        if self.wanted.partial is None:
+            return format_literal(found)
         return self._write(found, 0, len(found))
 
     def cut(self, data: bytes, root: Part | None) -> bytes:

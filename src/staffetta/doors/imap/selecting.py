@@ -41,7 +41,7 @@ def _describe(view: View) -> bytes:
         responses.recent(view.count_recent()),
         responses.untagged_ok("UIDs valid", codes.uid_validity(view.uid_validity)),
         responses.untagged_ok("Predicted next UID", codes.uid_next(view.uid_next)),
-        responses.untagged_ok("Highest", codes.highest_modseq(max(view.modseq, 1))),
+        responses.untagged_ok("Highest", codes.highest_modseq(max(view.highest_modseq, 1))),
         responses.untagged_ok("Ok", codes.mailbox_id(view.folder_id.encode("ascii"))),
     ]
     unseen = view.find_first_unseen()

@@ -156,4 +156,4 @@ class Session:
 
 
 def _is_loopback(peer: str) -> bool:
-    return peer in ("::1", "") or peer.startswith("127.")
+    return peer in ("::1", "") or peer.removeprefix("::ffff:").startswith("127.")

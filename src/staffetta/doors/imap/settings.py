@@ -36,5 +36,5 @@ class ImapSettings:
 
 
 # What a FETCH makes at a time, on the cell's thread, before it is written.
-CHUNK_BYTES = 512 * KIB
+CHUNK_BYTES = MIB
 CHUNK_MESSAGES = 10_000  # where lines are short and need no look into the mailbox

@@ -63,8 +63,9 @@ class View:
     modseq: int
     keywords: tuple[str, ...]
     gone: frozenset[int] = frozenset()
-    recent: tuple[tuple[int, int], ...] = ()  # inclusive ranges of UIDs
+    recent: tuple[tuple[int, int], ...] = ()  # RFC 3501 §2.3.2; inclusive ranges of UIDs
     uid_next: int = 1
+    highest_modseq: int = 1  # of the folder; `modseq` is the mailbox's at the last look
 
     @property
     def count(self) -> int:
@@ -77,8 +78,10 @@ class View:
         return self.image.uids[-1] if self.image.uids else 0
 
     def at(self, modseq: int) -> View:
-        """The same, known to be what the folder was at that modseq."""
-        return replace(self, modseq=modseq)
+        """The same, known to be what the folder is at that modseq, that of its last change."""
+        if modseq == self.modseq:
+            return self
+        return replace(self, modseq=modseq, highest_modseq=modseq)
 
     def spans(self, positions: Sequence[range]) -> list[tuple[int, int]]:
         """Inclusive ranges of the UIDs at these positions, as the mailbox takes them.
@@ -87,10 +90,6 @@ class View:
         """
         uids = self.image.uids
         return [(uids[span.start], uids[span.stop - 1]) for span in positions]
-
-    def is_recent(self, uid: int) -> bool:
-        """Whether this session is the first to have been told of it (RFC 3501 §2.3.2)."""
-        return any(low <= uid <= high for low, high in self.recent)
 
     def count_recent(self) -> int:
         """How many messages are \\Recent."""
@@ -155,6 +154,7 @@ def open_view(snapshot: Snapshot, read_only: bool) -> View:
         keywords=snapshot.keywords,
         recent=_add_recent((), snapshot.recent_from, folder.uid_next),
         uid_next=folder.uid_next,
+        highest_modseq=folder.highest_modseq,
     )
 
 
@@ -205,6 +205,7 @@ def advance(
         gone=gone,
         recent=recent,
         uid_next=snapshot.folder.uid_next,
+        highest_modseq=snapshot.folder.highest_modseq,
     )
     if news.count is not None:
         news.recent = moved.count_recent()

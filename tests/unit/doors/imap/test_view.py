@@ -50,8 +50,7 @@ def test_a_first_view_counts_what_is_there() -> None:
     assert view.uid_last == 9
     assert view.find_first_unseen() == 2
     assert view.count_recent() == 1
-    assert view.is_recent(9)
-    assert not view.is_recent(2)
+    assert view.recent == ((9, 9),)
 
 
 def test_new_messages_are_counted_and_not_told_as_changes() -> None:
