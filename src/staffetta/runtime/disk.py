@@ -460,7 +460,7 @@ class DirectoryVolume:
             return
         try:
             if len(paths) > SYNC_EACH_FILES_MAX:
-                _sync_file_system(self.root)
+                sync_file_system(self.root)
                 return
             for path in paths:
                 _sync_file(self.root / path)
@@ -530,8 +530,11 @@ def _sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def _sync_file_system(path: Path) -> None:
-    """syncfs(2): reports write-back errors since Linux 5.8."""
+def sync_file_system(path: Path) -> None:
+    """syncfs(2) of the file system that a directory is on.
+
+    Raises `OSError`, since Linux 5.8 for what could not be written back too.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
