@@ -13,7 +13,12 @@ CHUNK_BYTES = 1 << 20
 SMALL_CHUNK_BYTES = 4096
 TAIL_BYTES = 4096
 TIMEOUT_S = 120.0
+ASKED_AT_ONCE = 100
 STATUS_MESSAGES = re.compile(rb"\* STATUS [^\r\n]*MESSAGES (\d+)", re.IGNORECASE)
+
+
+class ImapRefusal(PeerFault):
+    """The server said NO; the text is its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,10 @@ class ImapReader:
         self.ask(f'LOGIN "{user}" "{password}"'.encode())
 
     def ask(self, command: bytes) -> Answer:
-        """Send one command and read up to its tagged OK. Raises :class:`PeerFault` on NO or BAD."""
+        """Send one command and read up to its tagged OK.
+
+        Raises :class:`ImapRefusal` on NO and :class:`PeerFault` on BAD.
+        """
         self.put(command)
         return self.take()
 
@@ -70,6 +78,8 @@ class ImapReader:
             if start < 0:
                 continue
             status = tail[start + 2 + len(mark) :][:3]
+            if status == b"NO ":
+                raise ImapRefusal(f"IMAP answer: {tail[start + 2 :][:200]!r}")
             if status != b"OK ":
                 raise PeerFault(f"IMAP answer: {tail[start + 2 :][:200]!r}")
             return Answer(size, tail)
@@ -115,7 +125,7 @@ def read_message_count(answer: Answer) -> int:
 
 
 class StatusSweep:
-    """One signed-in connection for each mailbox, asked all at once how many messages it has."""
+    """One signed-in connection for each mailbox, asked how many messages it has, many at once."""
 
     def __init__(self, door: Door, users: list[str], password: str) -> None:
         self._readers: dict[str, ImapReader] = {}
@@ -126,13 +136,14 @@ class StatusSweep:
 
     def count(self, users: list[str]) -> dict[str, int]:
         """Messages in the INBOX of each of ``users``."""
-        readers = [self._readers[user] for user in users]
-        for reader in readers:
-            reader.put(b"STATUS INBOX (MESSAGES)")
-        return {
-            user: read_message_count(reader.take())
-            for user, reader in zip(users, readers, strict=True)
-        }
+        counts: dict[str, int] = {}
+        for first in range(0, len(users), ASKED_AT_ONCE):
+            asked = users[first : first + ASKED_AT_ONCE]
+            for user in asked:
+                self._readers[user].put(b"STATUS INBOX (MESSAGES)")
+            for user in asked:
+                counts[user] = read_message_count(self._readers[user].take())
+        return counts
 
     def close(self) -> None:
         """Close all connections."""
