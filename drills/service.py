@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from staffetta.app.config_file import load
+from staffetta.app.status import ask_parent
+
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
 PASSWORD = "drill-password"
@@ -163,8 +166,10 @@ class DrillService:
         return self.ask("status")
 
     def pids(self, role: str) -> list[int]:
-        """The processes of a role, as they are now."""
-        return [int(p["pid"]) for p in self.status()["processes"] if p["role"] == role and p["pid"]]
+        """The processes of a role, as they are now; asked of the parent itself, for speed."""
+        config = load(self.data / "drill.toml", None, None)
+        _, processes = ask_parent(config)
+        return [process.pid for process in processes if process.role == role and process.pid]
 
     def break_cell(self, cell: str, mode: str) -> None:
         """`staffetta cell break`."""
