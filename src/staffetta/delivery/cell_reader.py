@@ -104,6 +104,7 @@ class CellReader:
         self._touched = False  # the cell has been written to since it was last synced
         self._reached = checkpoints.positions()
         self._durable = dict(self._reached)
+        self._actions: list[Action] = []  # read and not yet due; the checkpoint waits for them
         self._outcomes: list[NewEntry] = []
         self._held: list[HeldItem] = []
         self._released: list[Item] = []
@@ -118,7 +119,7 @@ class CellReader:
         end."""
         reached = dict(self._reached)
         items: list[Item] = []
-        actions: list[Action] = []
+        actions = list(self._actions)
         # People act on what was accepted before. Their partitions come after the accepting ones:
         # with the ends read from the last partition to the first, all that an action within
         # its end can be about is within the ends of the others.
@@ -139,18 +140,17 @@ class CellReader:
                         self._note_reported(fact)
                     case _:
                         pass
-        # While a backlog is still being read, actions wait, and so does their checkpoint.
+        # While a backlog is still being read, actions wait.
         caught_up = all(reached[partition] >= end for partition, end in ends.items())
         due: list[Action] = []
+        waiting: list[Action] = []
         for action in actions:
             entry = action.entry
-            if caught_up and entry.position <= ends[entry.partition]:
-                due.append(action)
-            else:
-                reached[entry.partition] = min(reached[entry.partition], entry.position - 1)
+            is_due = caught_up and entry.position <= ends[entry.partition]
+            (due if is_due else waiting).append(action)
         self._carry_out(items, due)
         moved = reached != self._reached
-        self._reached = reached
+        self._reached, self._actions = reached, waiting
         retried = self._retry_held()
         self._make_final_if_due(idle=not items)
         return moved or bool(items) or retried
@@ -477,19 +477,23 @@ class CellReader:
 
     def _make_final(self) -> None:
         self._synced_s = self._clock.monotonic_s()
-        progress = self._outcomes or self._held or self._released or self._reached != self._durable
-        if not progress:
+        dealt_with = dict(self._reached)
+        for action in self._actions:
+            entry = action.entry
+            dealt_with[entry.partition] = min(dealt_with[entry.partition], entry.position - 1)
+        progress = dealt_with != self._durable
+        if not (progress or self._outcomes or self._held or self._released):
             return
         if self._touched:
             self.cell.sync()
             self._touched = False
         self._facts.append(self._outcomes)
         self._outcomes = []
-        self._checkpoints.move(self._reached, self._held, self._released)
+        self._checkpoints.move(dealt_with, self._held, self._released)
         if self._held or self._released:
             self._held_count = sum(self._checkpoints.held_mailboxes().values())
         self._held, self._released = [], []
-        self._durable = dict(self._reached)
+        self._durable = dealt_with
 
 
 def _ref(target: Target) -> MailboxRef:
