@@ -151,4 +151,39 @@ MAIL_TEXTS: Mapping[str, tuple[str, str]] = {
         "deliveries to cell {cell} do not stop; is it broken? see `staffetta status`",
         "le consegne alla cella {cell} non si fermano; è guasta? vedere `staffetta status`",
     ),
+    "mailbox.checking": ("checking", "verifica"),
+    "mailbox.checked": (
+        "{mailboxes} mailboxes, {messages} messages, {size}: {damaged} with problems",
+        "{mailboxes} caselle, {messages} messaggi, {size}: {damaged} con problemi",
+    ),
+    "mailbox.damaged": ("{address}: {count} problems", "{address}: {count} problemi"),
+    "mailbox.exporting": ("exporting {address}", "esportazione di {address}"),
+    "mailbox.exported": (
+        "{address}: {messages} messages ({size}) of {folders} folders written to {directory}",
+        "{address}: {messages} messaggi ({size}) di {folders} cartelle scritti in {directory}",
+    ),
+    "mailbox.importing": ("importing into {address}", "importazione in {address}"),
+    "mailbox.imported": (
+        "{address}: {messages} messages ({size}) taken in, {folders} folders made",
+        "{address}: {messages} messaggi ({size}) importati, {folders} cartelle create",
+    ),
+    "mailbox.left_out": (
+        "{count} left out: {oversize} too large, {unreadable} unreadable,"
+        " {over_quota} over the quota",
+        "{count} tralasciati: {oversize} troppo grandi, {unreadable} illeggibili,"
+        " {over_quota} oltre la quota",
+    ),
+    "mailbox.keywords_left_out": (
+        "{count} keywords of messages left out, for want of room",
+        "{count} parole chiave di messaggi tralasciate, per mancanza di posto",
+    ),
+    "mailbox.no_folder": ("there is no folder {folder}", "non c'è una cartella {folder}"),
+    "mailbox.folder_refused": (
+        "the folder cannot be made: {reason}",
+        "impossibile creare la cartella: {reason}",
+    ),
+    "mailbox.unavailable": (
+        "the mailbox cannot be used now: {detail}",
+        "la casella non è utilizzabile ora: {detail}",
+    ),
 }

@@ -16,12 +16,12 @@ from staffetta.directory.store import open_directory
 from staffetta.log.port import LogReader, LogWriter
 from staffetta.log.sqlite import LogSettings, SqliteLogWriter
 from staffetta.log.sqlite_reading import SqliteLogReader
-from staffetta.mailboxes import moving
+from staffetta.mailboxes import checking, moving
 from staffetta.mailboxes.files import FileSettings
-from staffetta.mailboxes.port import Cell, MailboxIncomplete, MailboxRef
+from staffetta.mailboxes.port import Cell, CheckReport, MailboxIncomplete, MailboxRef
 from staffetta.mailboxes.progress import Progress
 from staffetta.mailboxes.rebuilding import RebuildReport, rebuild
-from staffetta.mailboxes.roster import Standing, found_cell
+from staffetta.mailboxes.roster import Standing, found_cell, path_of
 from staffetta.mailboxes.sqlite import SqliteCell
 from staffetta.runtime.clock import SystemClock
 from staffetta.runtime.entropy import Entropy, SystemEntropy
@@ -42,6 +42,21 @@ def open_cell(context: RoleContext, name: str) -> Cell:
     """A cell of mailboxes, as this process uses it. Touches no disk."""
     settings = FileSettings(open_files_max=context.config.access.open_mailboxes_max)
     return SqliteCell(context.volumes.cell(name), context.clock, context.entropy, settings)
+
+
+def open_cell_offline(config: Config, volumes: Volumes, name: str) -> Cell:
+    """A cell as a command uses it, beside the service or without one. Touches no disk."""
+    settings = FileSettings(open_files_max=config.access.open_mailboxes_max)
+    return SqliteCell(volumes.cell(name), SystemClock(), SystemEntropy(), settings)
+
+
+def check_mailbox(cell: Cell, ref: MailboxRef) -> Generator[Progress, None, CheckReport]:
+    """Check a mailbox (see `mailboxes.checking`); one that was never used is healthy."""
+    assert isinstance(cell, SqliteCell)
+    is_new = cell.roster.standing(ref.mailbox) is Standing.UNKNOWN
+    if is_new and not cell.volume.exists(path_of(ref.mailbox)):
+        return CheckReport(ref.mailbox, 0, 0, [])
+    return (yield from checking.check(cell.files, ref))
 
 
 def found_cells(volumes: Volumes, names: Iterable[str], entropy: Entropy) -> None:

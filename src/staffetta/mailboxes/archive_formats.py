@@ -253,7 +253,7 @@ def read_maildir_file_name(name: str) -> tuple[int | None, str]:
 
 def eml_file_name(at_us: int, uid: int, info: str) -> str:
     """The name of a message's .eml file: `20231114T221320.000001Z-0000000007-FS.eml`."""
-    seconds, micros = divmod(min(max(at_us, 0), TIME_S_MAX * US), US)
+    seconds, micros = divmod(min(max(at_us, 0), TIME_S_MAX * US + US - 1), US)
     days, time = divmod(seconds, DAY_S)
     year, month, day = split_days(days)
     clock = f"{time // 3600:02}{time // 60 % 60:02}{time % 60:02}.{micros:06}"

@@ -93,8 +93,11 @@ COMMANDS: tuple[Entry, ...] = (
     Entry(
         "mailbox",
         "mail",
-        "One mailbox: rebuild, move.",
+        "Mailboxes: check, export, import, rebuild, move.",
         parts=(
+            Entry("check", "mail", "Read it all; is it sound?", "mailboxes", "check_mailboxes"),
+            Entry("export", "mail", "Write it to files.", "mailboxes", "export_mailbox"),
+            Entry("import", "mail", "Take in files with mail.", "mailboxes", "import_mailbox"),
             Entry("rebuild", "mail", "Make it again from the log.", "repairs", "rebuild_mailbox"),
             Entry("move", "mail", "Move it to another cell.", "repairs", "move_mailbox"),
         ),
