@@ -52,9 +52,9 @@ CREATE TABLE IF NOT EXISTS indexed (
 ) STRICT, WITHOUT ROWID;
 """
 
-INSERT_ENTRY = "INSERT INTO entry VALUES (?,?,?,?,?,?,?,?,?)"
-INSERT_BODY = "INSERT INTO body VALUES (?,?)"
-INSERT_INDEXED = "INSERT OR IGNORE INTO indexed VALUES (?,?)"
+INSERT_ENTRY = "INSERT INTO entry VALUES "
+INSERT_BODY = "INSERT INTO body VALUES "
+INSERT_INDEXED = "INSERT OR IGNORE INTO indexed VALUES "
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +142,9 @@ class SqliteLogWriter:
         try:
             database = self._period_database(entries[0].at_us)
             with database.transaction():
-                database.many(INSERT_ENTRY, rows)
-                if bodies:
-                    database.many(INSERT_BODY, bodies)
-                if index:
-                    database.many(INSERT_INDEXED, index)
+                database.insert(INSERT_ENTRY, rows)
+                database.insert(INSERT_BODY, bodies)
+                database.insert(INSERT_INDEXED, index)
         except VolumeFault as fault:
             if fault.mode is not FaultMode.FULL:
                 self._broken = str(fault)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from staffetta.mailboxes.counters import FolderRow, Writing, look_up_folder, writing
 from staffetta.mailboxes.files import MailboxFile
 from staffetta.mailboxes.placing import (
-    INSERT_ARRIVAL,
-    INSERT_MESSAGE,
+    INSERT_ARRIVALS,
+    INSERT_MESSAGES,
     NewContent,
     insert_contents,
     make_ready,
@@ -65,8 +65,8 @@ class _Delivering:
         ]
         if self._contents:
             insert_contents(self._database, first_content, self._contents)
-            self._database.many(INSERT_MESSAGE, self._messages)
-            self._database.many(INSERT_ARRIVAL, self._arrivals)
+            self._database.insert(INSERT_MESSAGES, self._messages)
+            self._database.insert(INSERT_ARRIVALS, self._arrivals)
         return outcomes
 
     def _deliver_one(self, delivery: Delivery, content: NewContent) -> Outcome:

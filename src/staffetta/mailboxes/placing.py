@@ -10,8 +10,10 @@ from staffetta.formats.prepared import prepare
 from staffetta.mailboxes.counters import FolderRow, Writing
 from staffetta.runtime.disk import Database
 
-INSERT_MESSAGE = "INSERT INTO message VALUES(?,?,?,?,?,?,?,?)"
-INSERT_ARRIVAL = "INSERT INTO arrival VALUES(?,?,?,?,?,?)"
+INSERT_MESSAGES = "INSERT INTO message VALUES "
+INSERT_ARRIVALS = "INSERT INTO arrival VALUES "
+INSERT_MESSAGE = INSERT_MESSAGES + "(?,?,?,?,?,?,?,?)"
+INSERT_ARRIVAL = INSERT_ARRIVALS + "(?,?,?,?,?,?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +47,15 @@ def make_ready(receipt: bytes, ordinal: int, content: bytes) -> NewContent:
 
 def insert_contents(database: Database, first: int, contents: Sequence[NewContent]) -> None:
     """Store messages under the ids `first` and following, in no folder yet."""
-    database.many(
-        "INSERT INTO content VALUES(?,?,?,?,?,?)",
+    database.insert(
+        "INSERT INTO content VALUES ",
         [
             (id_, new.receipt, new.ordinal, new.checksum, new.envelope, new.bodystructure)
             for id_, new in enumerate(contents, first)
         ],
     )
-    database.many(
-        "INSERT INTO body VALUES(?,?,?)",
+    database.insert(
+        "INSERT INTO body VALUES ",
         [
             (id_, new.content[: new.header_bytes], new.content[new.header_bytes :])
             for id_, new in enumerate(contents, first)
