@@ -520,11 +520,18 @@ def configure(connection: apsw.Connection, settings: DatabaseSettings) -> None:
         # the time that opening it takes.
         connection.execute(f"PRAGMA page_size={settings.page_size_bytes}")
         if connection.pragma("journal_mode") != "wal":
-            connection.execute("PRAGMA journal_mode=WAL")
+            _give_wal(connection)
     connection.execute(
         f"{pragmas}PRAGMA synchronous={settings.synchronous};"
         f"PRAGMA wal_autocheckpoint={settings.checkpoint_pages};"
     )
+
+
+def _give_wal(connection: apsw.Connection) -> None:
+    if connection.pragma("journal_mode", "wal") != "wal":
+        # SQLite keeps the mode it had, without an error, where the disk failed the change. A
+        # commit in that mode can be undone by a power cut: nothing syncs the end of its journal.
+        raise apsw.IOError("the database could not be given a write-ahead log")
 
 
 def _make_directories(path: Path) -> None:
