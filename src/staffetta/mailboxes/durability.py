@@ -36,6 +36,12 @@ class Durability:
             if not file.settled:
                 self._unsettled[ref.mailbox] = ref
 
+    def doubt(self, ref: MailboxRef) -> None:
+        """A change of the file failed, perhaps in a sync of SQLite's own: at the next `sync` the
+        file is rewritten, as after a failed one."""
+        with self._lock:
+            self._doubtful[ref.mailbox] = ref
+
     def sync(self) -> None:
         """Make everything noted durable. Raises `VolumeFault`; then all of it is in doubt.
 

@@ -88,6 +88,10 @@ class SqliteCell:
                 self.durability.note(batch.ref, file)
                 self._unindexed[batch.ref.mailbox] = batch.ref
                 return delivering.deliver(file, batch.ref, batch.deliveries, contents)
+        except VolumeFault as fault:
+            if fault.mode is FaultMode.ERROR:
+                self.durability.doubt(batch.ref)
+            raise
         except MailboxDamaged as damage:
             return [Damaged(damage.detail)] * len(batch.deliveries)
         except MailboxIncomplete as error:
