@@ -20,7 +20,7 @@ from staffetta.mailboxes import checking, moving
 from staffetta.mailboxes.files import FileSettings
 from staffetta.mailboxes.port import Cell, CheckReport, MailboxIncomplete, MailboxRef
 from staffetta.mailboxes.progress import Progress
-from staffetta.mailboxes.rebuilding import RebuildReport, rebuild
+from staffetta.mailboxes.rebuilding import Rebuilt, rebuild
 from staffetta.mailboxes.roster import Standing, found_cell, path_of
 from staffetta.mailboxes.sqlite import SqliteCell
 from staffetta.runtime.clock import SystemClock
@@ -77,11 +77,13 @@ def is_mailbox_damaged(cell: Cell, ref: MailboxRef) -> bool:
 
 def rebuild_mailbox(
     cell: Cell, log: LogReader, ref: MailboxRef
-) -> Generator[Progress, None, RebuildReport]:
+) -> Generator[Progress, None, Rebuilt]:
     """Make a mailbox again from its old file and the log (see `mailboxes.rebuilding`)."""
     assert isinstance(cell, SqliteCell)
     known = find_deliveries(log, ref.mailbox)
-    return (yield from rebuild(cell, ref, read_deliveries(log, known), len(known)))
+    deliveries = read_deliveries(log, known)
+    now_us = cell.clock.now_us()
+    return (yield from rebuild(cell.files, ref, deliveries, now_us, len(known)))
 
 
 class MailboxMove:

@@ -38,7 +38,7 @@ class _Known:
 
 
 def find_deliveries(log: LogReader, mailbox: int) -> list[_Known]:
-    """What the log knows to be, or to have been, in the mailbox; oldest first."""
+    """What the log knows to be, or to have been, in the mailbox; in the order of its delivery."""
     kinds = frozenset({Kind.ACCEPTED, Kind.ROUTED, Kind.DELIVERED, Kind.ACTED})
     entries = log.of_mailbox(mailbox, 0, ENTRIES_MAX, kinds)
     delivered: dict[tuple[bytes, int], tuple[Delivered, int]] = {}

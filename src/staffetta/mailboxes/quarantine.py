@@ -42,3 +42,12 @@ def find_newest(files: MailboxFiles, mailbox: int) -> str:
         if name.startswith(prefix) and name.endswith(SUFFIX)
     ]
     return f"{DIRECTORY}/{max(found)}" if found else ""
+
+
+def discard(files: MailboxFiles, mailbox: int) -> int:
+    """Delete what lies in quarantine of a mailbox; returns how many files that were."""
+    prefix = f"{mailbox}-"
+    found = [name for name in files.volume.names(DIRECTORY) if name.startswith(prefix)]
+    for name in found:
+        files.volume.remove(f"{DIRECTORY}/{name}")
+    return len(found)

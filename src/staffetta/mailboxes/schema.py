@@ -119,6 +119,8 @@ class Template:
             "INSERT INTO folder VALUES(?1,?2,'F'||?1,?3,1,1,?4,1,1,1,0,0,0,0,0)",
             [(n, *each, _UID_VALIDITY) for n, each in enumerate(folders.items(), 1)],
         )
+        pages = connection.execute("SELECT pageno FROM dbstat WHERE name='sqlite_schema'")
+        self._schema_pages = [int(row[0]) for row in pages]
         image = bytearray(connection.serialize("main"))
         connection.close()
         # https://sqlite.org/fileformat2.html, offsets 18 and 19: 2 means WAL, which a database
@@ -137,6 +139,11 @@ class Template:
         for place in self._uid_validity_places:
             image[place : place + 8] = uid_validity.to_bytes(8, "big")
         return bytes(image)
+
+    def schema_pages(self) -> dict[int, bytes]:
+        """The pages, by number, that say what tables there are: the same in every mailbox."""
+        size = PAGE_SIZE_BYTES
+        return {page: self._image[(page - 1) * size :][:size] for page in self._schema_pages}
 
 
 def migrate(database: Database, version: int) -> None:
