@@ -44,6 +44,10 @@ from staffetta.runtime.clock import Clock
 HELD_PER_MAILBOX_MAX = 1_000_000
 
 
+# Messages made ready for SEARCH before new mail is looked for again.
+INDEXED_AT_ONCE = 200
+
+
 @dataclass(frozen=True, slots=True)
 class ReaderSettings:
     """How much at once, and how often it is made final."""
@@ -154,6 +158,10 @@ class CellReader:
         retried = self._retry_held()
         self._make_final_if_due(idle=not items)
         return moved or bool(items) or retried
+
+    def tidy(self) -> bool:
+        """Something useful for idle time; True if there may be more. Raises `VolumeFault`."""
+        return self.cell.index_pending(INDEXED_AT_ONCE) >= INDEXED_AT_ONCE
 
     def finish(self) -> None:
         """Make everything final; called before the thread ends."""

@@ -114,10 +114,16 @@ class CellThread:
             if busy:
                 self.wake.clear()
                 self.wake.wait(GATHER_S)
-            else:
-                self.wake.wait(self._idle_s())
-                self.wake.clear()
+            elif not self.wake.wait(self._idle_s()):
+                self._tidy()
+            self.wake.clear()
         self._guarded(self.reader.finish)
+
+    def _tidy(self) -> None:
+        """Nothing has come for a while: do what is better done before somebody asks for it."""
+        while self._guarded(self.reader.tidy) and not self.wake.is_set():
+            if self._stopping or not self._go_on.is_set():
+                return
 
     def _idle_s(self) -> float:
         return 1.0 if self._go_on.is_set() else 0.0

@@ -105,6 +105,10 @@ class MemoryCell:
             self._aside.add(ref.mailbox)
         return f"memory/{ref.mailbox}"
 
+    def index_pending(self, limit: int) -> int:
+        """Nothing is indexed here."""
+        return 0
+
     def close(self) -> None:
         """See `port.Cell.close`."""
 

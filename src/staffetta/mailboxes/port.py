@@ -360,6 +360,13 @@ class Cell(Protocol):
         """Set a damaged mailbox aside, mark it incomplete, and return where it now lies."""
         ...
 
+    def index_pending(self, limit: int) -> int:
+        """Make up to `limit` delivered messages ready for SEARCH; for idle time. How many.
+
+        A search does for itself what has not been done.
+        """
+        ...
+
     def close(self) -> None:
         """Let go of all files."""
         ...
