@@ -108,6 +108,7 @@ class Bench:
                 value=sample.value,
                 unit=sample.unit,
                 foreign_share=round(use.foreign_share, 4),
+                stolen_share=round(use.stolen_share, 4),
                 server_cpu_us=None if cpu_us is None else round(cpu_us, 1),
                 detail={
                     **sample.detail,

@@ -34,7 +34,8 @@ class ProcessTicks:
 class CpuSnapshot:
     """Ticks used since the machine started: by all, by ours, by the kernel's own threads.
 
-    ``server_ticks`` are those of one server's processes, a part of ours.
+    ``server_ticks`` are those of one server's processes, a part of ours; ``stolen_ticks`` those in
+    which the machine under this virtual one ran something else.
     """
 
     total_ticks: int
@@ -42,6 +43,7 @@ class CpuSnapshot:
     own_ticks: int
     kernel_ticks: int
     server_ticks: int
+    stolen_ticks: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class CpuUse:
     busy_share: float
     ours_share: float
     foreign_share: float
+    stolen_share: float
     server_s: float
 
 
@@ -109,6 +112,7 @@ def take_cpu_snapshot(server_roots: Iterable[int]) -> CpuSnapshot:
             if process.parent == KERNEL_THREADS_PARENT
         ),
         server_ticks=sum(processes[pid].ticks for pid in server),
+        stolen_ticks=values[7],
     )
 
 
@@ -125,6 +129,7 @@ def compare_cpu(before: CpuSnapshot, after: CpuSnapshot) -> CpuUse:
         busy_share=busy / total,
         ours_share=own / total,
         foreign_share=max(0, busy - own - kernel) / total,
+        stolen_share=(after.stolen_ticks - before.stolen_ticks) / total,
         server_s=(after.server_ticks - before.server_ticks) / TICKS_PER_SECOND,
     )
 

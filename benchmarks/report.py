@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 RESULTS = Path(__file__).parent / "results"
-FOREIGN_SHARE_NOTED = 0.05
+LOST_SHARE_NOTED = 0.05
 
 
 class Unit(Enum):
@@ -34,7 +34,8 @@ class Run:
     """One measured run of one contender in one case.
 
     ``foreign_share`` is the part of the machine (0 to 1) that processes of strangers used
-    meanwhile: a run beside which others worked says less. ``server_cpu_us`` is the processor time
+    meanwhile, ``stolen_share`` the part that a virtual machine did not get: a run beside which
+    others worked says less. ``server_cpu_us`` is the processor time
     of the server's processes for one message or command, which depends on others much less.
     """
 
@@ -44,6 +45,7 @@ class Run:
     value: float
     unit: Unit
     foreign_share: float = 0.0
+    stolen_share: float = 0.0
     server_cpu_us: float | None = None
     detail: dict[str, float | int | str] = field(default_factory=dict)
 
@@ -169,21 +171,31 @@ class Report:
             "unit": runs[0].unit.value,
             "runs": len(runs),
             "foreign_share": round(max(run.foreign_share for run in runs), 3),
+            "stolen_share": round(max(run.stolen_share for run in runs), 3),
             "server_cpu_us": round(statistics.median(costs), 1) if costs else 0,
         }
 
     def _draw_medians(self) -> Table:
         table = Table("case", "contender", title="medians", box=SIMPLE)
-        for heading in ("median", "least", "most", "unit", "runs", "CPU µs each", "others' CPU"):
+        for heading in (
+            "median",
+            "least",
+            "most",
+            "unit",
+            "runs",
+            "CPU µs each",
+            "others",
+            "stolen",
+        ):
             table.add_column(heading, justify="right")
         for case, contender in self._list_keys():
             row = self._summarise(case, contender)
-            foreign = float(row["foreign_share"])
-            note = f"{foreign:.0%}" if foreign >= FOREIGN_SHARE_NOTED else ""
+            losses = [float(row[key]) for key in ("foreign_share", "stolen_share")]
+            notes = [f"{share:.0%}" if share >= LOST_SHARE_NOTED else "" for share in losses]
             figures = (format_figure(float(row[key])) for key in ("median", "min", "max"))
             cost = format_figure(float(row["server_cpu_us"])) if row["server_cpu_us"] else ""
             counts = (str(row["unit"]), str(row["runs"]))
-            table.add_row(case, contender, *figures, *counts, cost, note)
+            table.add_row(case, contender, *figures, *counts, cost, *notes)
         return table
 
     def _draw_verdicts(self) -> Table:

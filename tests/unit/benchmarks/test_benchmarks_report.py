@@ -57,7 +57,8 @@ def test_the_file_holds_every_run_and_the_verdicts(tmp_path: Path) -> None:
 
 
 def test_strangers_get_what_neither_we_nor_the_kernel_used() -> None:
-    use = compare_cpu(CpuSnapshot(0, 0, 0, 0, 0), CpuSnapshot(200, 150, 80, 20, 50))
+    use = compare_cpu(CpuSnapshot(0, 0, 0, 0, 0, 0), CpuSnapshot(200, 150, 80, 20, 50, 10))
+    assert use.stolen_share == 0.05
     assert use.server_s == pytest.approx(50 / TICKS_PER_SECOND)
     assert (use.busy_share, use.ours_share, use.foreign_share) == (0.75, 0.4, 0.25)
 
