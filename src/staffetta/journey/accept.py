@@ -148,8 +148,9 @@ class Acceptance:
 
     def digest(self, transaction: Transaction) -> TransactionDigest:
         """The digest of a transaction, to be fed with its content as it arrives."""
+        recipients = transaction.recipients
         return TransactionDigest(
-            transaction.reverse_path, (r.mailbox for r in transaction.recipients)
+            transaction.reverse_path, [path for one in recipients for path in one.addresses]
         )
 
     def confirm(self, digest: bytes) -> None:

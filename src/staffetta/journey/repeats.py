@@ -34,9 +34,10 @@ class TransactionDigest:
 
     __slots__ = ("_hash",)
 
-    def __init__(self, reverse_path: str, mailboxes: Iterable[int]) -> None:
-        envelope = f"{reverse_path}\0{','.join(map(str, sorted(mailboxes)))}\0"
-        self._hash = hashlib.blake2b(envelope.encode(), digest_size=DIGEST_BYTES)
+    def __init__(self, reverse_path: str, forward_paths: Iterable[str]) -> None:
+        """`forward_paths` as the peer gave them: where they lead may change between two tries."""
+        envelope = "\0".join([reverse_path, *sorted(set(forward_paths)), ""])
+        self._hash = hashlib.blake2b(envelope.encode("utf-8", "replace"), digest_size=DIGEST_BYTES)
 
     def update(self, chunk: bytes) -> None:
         """Add content."""
