@@ -78,8 +78,9 @@ def fold(entries: Iterable[Entry]) -> Journey | None:
             case Accepted() as fact if journey is None:
                 journey = _begin(entry, fact)
             case Delivered() | Held() | Routed() as fact if journey is not None:
-                if fact.ordinal < len(journey.recipients):
-                    _move(journey.recipients[fact.ordinal], entry.at_us, fact)
+                recipient = _find(journey, fact)
+                if recipient is not None:
+                    _move(recipient, entry.at_us, fact)
             case _:
                 pass
     return journey
@@ -115,6 +116,29 @@ def _waiting(ordinal: int, recipient: Recipient, at_us: int) -> RecipientJourney
         at_us,
         steps=[Step(at_us, "accepted")],
     )
+
+
+def _find(journey: Journey, fact: Delivered | Held | Routed) -> RecipientJourney | None:
+    """Whom a fact is about: a forward-path that could not be verified at first may turn out to
+    lead to several mailboxes, each with a journey of its own from there on."""
+    found = [one for one in journey.recipients if one.ordinal == fact.ordinal]
+    for one in found:
+        if one.mailbox in (0, fact.mailbox):
+            return one
+    if not found or not isinstance(fact, Routed):
+        return found[0] if found else None
+    first = found[0]
+    sibling = RecipientJourney(
+        first.ordinal,
+        fact.mailbox,
+        fact.brand,
+        first.addresses,
+        State.WAITING,
+        first.steps[0].at_us,
+        steps=[first.steps[0]],
+    )
+    journey.recipients.append(sibling)
+    return sibling
 
 
 def _move(recipient: RecipientJourney, at_us: int, fact: Delivered | Held | Routed) -> None:

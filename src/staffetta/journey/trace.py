@@ -26,7 +26,8 @@ class Attempt:
 class Sums:
     """Recipients counted, from a moment on: one fate each.
 
-    accepted = delivered + held + waiting, or the log is not telling the truth. `refused` counts
+    accepted = delivered + held + waiting, or the log is not telling the truth. A recipient that
+    could not be verified counts once for each mailbox it turned out to be. `refused` counts
     attempts; `disagreements` are fates without an acceptance (there must be none).
     """
 
@@ -98,7 +99,7 @@ def trace_refused(log: LogReader, since_us: int, recipient: str = "") -> list[At
 
 def add_up(log: LogReader, since_us: int) -> Sums:
     """Count every fate since a moment, from the facts themselves."""
-    states: dict[tuple[bytes, int], State] = {}
+    states: dict[tuple[bytes, int, int], State] = {}  # by receipt, ordinal and mailbox
     messages = refused = disagreements = 0
     fates: list[tuple[bytes, Delivered | Held | Routed]] = []
     kinds = frozenset({Kind.ACCEPTED, Kind.REFUSED, Kind.DELIVERED, Kind.HELD, Kind.ROUTED})
@@ -106,17 +107,26 @@ def add_up(log: LogReader, since_us: int) -> Sums:
         match entry.fact:
             case Accepted() as fact:
                 messages += 1
-                for ordinal in range(len(fact.recipients)):
-                    states[entry.receipt, ordinal] = State.WAITING
+                for ordinal, recipient in enumerate(fact.recipients):
+                    states[entry.receipt, ordinal, recipient.mailbox] = State.WAITING
             case Refused() as fact:
                 refused += fact.times * max(fact.recipients, 1)
             case Delivered() | Held() | Routed() as fact:
                 fates.append((entry.receipt, fact))
             case _:
                 pass
+    routed: set[tuple[bytes, int]] = set()
     for receipt, fate in fates:
-        key = (receipt, fate.ordinal)
+        key = (receipt, fate.ordinal, fate.mailbox)
+        if isinstance(fate, Routed) and key not in states:
+            # It is accepted once for each mailbox that its unverified recipient leads to.
+            unverified = states.pop((receipt, fate.ordinal, 0), None)
+            if unverified is not None or key[:2] in routed:
+                routed.add(key[:2])
+                states[key] = State.WAITING
         state = states.get(key)
+        if state is None and key[:2] in routed:
+            continue  # told again that it was held before it was known whose it is
         if state is None:
             disagreements += _accepted_before(log, receipt, since_us)
         elif state is not State.DELIVERED:
