@@ -111,7 +111,6 @@ def _measure_case(
     with bench.step(label, contender.connections) as advance:
         run = _make_run(contender, users, opener, advance)
         bench.record(report, server, case, 0, run)
-        opener.close()
 
 
 def _trust_anyone() -> ssl.SSLContext:
@@ -135,6 +134,9 @@ def _make_run(
         opened_s = time.perf_counter() - started
         after = _await_steady(contender.server, SETTLE_S + contender.settle_s)
         opener.probe()
+        taken = available - read_memory_available_bytes()
+        opener.close()
+        kept = _await_steady(contender.server, SETTLE_S)
         detail: dict[str, float | int | str] = {
             "connections": count,
             "opened_after_s": round(opened_s, 1),
@@ -143,7 +145,8 @@ def _make_run(
             "pss_before_bytes": before.pss_bytes,
             "pss_after_bytes": after.pss_bytes,
             "private_bytes_per_connection": (after.private_bytes - before.private_bytes) // count,
-            "machine_bytes_per_connection": (available - read_memory_available_bytes()) // count,
+            "machine_bytes_per_connection": taken // count,
+            "pss_kept_after_closing_bytes": kept.pss_bytes,
         }
         per_connection = (after.pss_bytes - before.pss_bytes) / count
         return Sample(max(1.0, per_connection), Unit.BYTES, detail=detail)
