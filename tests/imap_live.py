@@ -16,7 +16,6 @@ import uvloop
 from staffetta.app.certificates import ensure_certificate
 from staffetta.app.config import Config
 from staffetta.doors.imap.connection import ImapConnection
-from staffetta.mailboxes.access import AccessSettings
 from staffetta.runtime.clock import SystemClock
 from staffetta.runtime.net import BoundSocket, Listening, bind, open_servers, server_tls
 from tests.imap_rig import Rig, open_rig
@@ -53,7 +52,7 @@ def serve(root: Path) -> Iterator[LiveDoor]:
 
     async def run() -> None:
         tls = server_tls(certificate, key)
-        async with open_rig(root, tls=tls, access=AccessSettings()) as rig:
+        async with open_rig(root, tls=tls) as rig:
             sockets = [_bind("imap", "starttls"), _bind("imaps", "implicit")]
             servers = await open_servers(sockets, lambda: ImapConnection(rig.hall), tls)
             ports = [bound.socket.getsockname()[1] for bound in sockets]

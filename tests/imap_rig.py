@@ -37,7 +37,10 @@ from staffetta.screening.sign_in import SignInDesk
 
 PATIENCE_S = 10.0
 PASSWORD = "correct horse"
-IMPATIENT = AccessSettings(deadline_s=0.3, probe_deadline_s=0.3, probe_interval_s=0.02)
+PATIENT = AccessSettings(deadline_s=PATIENCE_S, probe_interval_s=0.02)
+IMPATIENT = AccessSettings(deadline_s=1.0, probe_deadline_s=1.0, probe_interval_s=0.02)
+"""For cells that will hang."""
+
 CATALOGUE = Catalogue(
     brands={
         "libero": Brand("libero", "Libero Mail", "it"),
@@ -181,7 +184,7 @@ class Rig:
         root: Path,
         settings: ImapSettings,
         tls: ssl.SSLContext | None = None,
-        access: AccessSettings = IMPATIENT,
+        access: AccessSettings = PATIENT,
     ) -> None:
         self.clock = HeldClock()
         self.volume = DirectoryVolume("c1", root / "c1")
@@ -284,7 +287,7 @@ async def open_rig(
     root: Path,
     settings: ImapSettings | None = None,
     tls: ssl.SSLContext | None = None,
-    access: AccessSettings = IMPATIENT,
+    access: AccessSettings = PATIENT,
 ) -> AsyncIterator[Rig]:
     """A rig in that directory, taken down afterwards."""
     rig = Rig(root, settings or ImapSettings(), tls, access)

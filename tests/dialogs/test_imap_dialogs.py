@@ -10,7 +10,7 @@ import pytest
 from staffetta.mailboxes.access import CellState
 from staffetta.runtime.faults import FaultMode
 from tests.dialogs.imap_dialog import Do, Hear, Say, read_dialog
-from tests.imap_rig import PATIENCE_S, Client, Rig, open_rig
+from tests.imap_rig import IMPATIENT, PATIENCE_S, PATIENT, Client, Rig, open_rig
 
 DIALOGS = sorted((Path(__file__).parent / "imap").glob("*.dlg"))
 
@@ -114,7 +114,8 @@ class Stage:
 @pytest.mark.parametrize("path", DIALOGS, ids=lambda path: path.stem)
 def test_dialog(path: Path, tmp_path: Path) -> None:
     async def hold() -> None:
-        async with open_rig(tmp_path) as rig:
+        access = IMPATIENT if "hang" in path.stem else PATIENT
+        async with open_rig(tmp_path, access=access) as rig:
             await Stage(rig).play(path)
 
     asyncio.run(hold())

@@ -17,7 +17,6 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from staffetta.mailboxes.access import AccessSettings
 from staffetta.mailboxes.port import SYSTEM_FLAGS
 from tests.imap_rig import Client, Rig, open_rig, ref_of
 
@@ -112,7 +111,7 @@ class Sessions(RuleBasedStateMachine):
     def open(self, count: int) -> None:
         async def begin() -> None:
             root = Path(self.directory.name)
-            self.rig = await self.stack.enter_async_context(open_rig(root, access=AccessSettings()))
+            self.rig = await self.stack.enter_async_context(open_rig(root))
             await self.put_in(count)
             for _ in range(CLIENTS):
                 client = await self.rig.sign_in()

@@ -202,7 +202,7 @@ class ImapConnection(asyncio.Protocol):
             self._bid_farewell("Autologout; idle for too long")
         elif self._idle_tag:
             if now_s - self._looked_s > settings.idle_look_s:
-                self.wake()
+                self._hall.wake_soon((self,))
             if now_s - self._told_s > settings.heartbeat_s:
                 self.send(responses.untagged_ok("Still here"))
 

@@ -7,6 +7,7 @@ import ipaddress
 import ssl
 from collections import Counter
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Protocol
 
 from staffetta.directory.catalogue import Catalogue
@@ -166,15 +167,20 @@ class Hall:
             async with asyncio.timeout(deadline_s):
                 await self._empty.wait()
 
+    def wake_soon(self, guests: Iterable[Guest]) -> None:
+        """Have them look, a few at a time, so that news for everybody does not flood the cells."""
+        were_waiting = bool(self._waking)
+        self._waking.update(dict.fromkeys(guests))
+        if self._waking and not were_waiting:
+            self._wake_some()
+
     def _wake_changed(self) -> None:
         changed, self._changed = self._changed, set()
         for mailbox in changed:
-            self._waking.update(dict.fromkeys(self._by_mailbox.get(mailbox, ())))
-        self._wake_some()
+            self.wake_soon(self._by_mailbox.get(mailbox, ()))
 
     def _wake_some(self) -> None:
-        """Wake a few at a time, so that news for everybody does not flood the cells."""
-        for guest in list(self._waking)[: self.settings.woken_at_once]:
+        for guest in list(islice(self._waking, self.settings.woken_at_once)):
             del self._waking[guest]
             guest.wake()
         if self._waking:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from staffetta.doors.imap.settings import CHUNK_BYTES, ImapSettings
-from staffetta.mailboxes.access import AccessSettings, CellState
+from staffetta.mailboxes.access import CellState
 from staffetta.mailboxes.port import MailboxDamaged
 from staffetta.runtime.faults import FaultMode
 from tests.imap_rig import Client, Rig, open_rig
@@ -22,7 +22,7 @@ Scenario = Callable[[Rig], Awaitable[None]]
 def play(tmp_path: Path) -> Callable[..., None]:
     def run(scenario: Scenario, settings: ImapSettings | None = None) -> None:
         async def hold() -> None:
-            async with open_rig(tmp_path, settings, access=AccessSettings(deadline_s=2)) as rig:
+            async with open_rig(tmp_path, settings) as rig:
                 await scenario(rig)
 
         asyncio.run(hold())
@@ -268,3 +268,21 @@ def test_a_look_that_could_not_be_had_is_tried_again(play: Callable[..., None]) 
             lines.append(await client.read_line())
 
     play(scenario)
+
+
+def test_idlers_look_for_themselves_where_no_notification_came(play: Callable[..., None]) -> None:
+    async def scenario(rig: Rig) -> None:
+        clients = [await rig.select() for _ in range(5)]
+        for client in clients:
+            client.send(b"i IDLE\r\n")
+            assert await client.read_line() == b"+ idling"
+        hear = rig.hall.hear
+        rig.hall.hear = lambda mailboxes: None  # type: ignore[method-assign]
+        await rig.deliver(b"Subject: one\r\n\r\n1\r\n")
+        rig.hall.hear = hear  # type: ignore[method-assign]
+        rig.clock.at_s += 31
+        rig.hall.sweep()
+        for client in clients:
+            assert await client.read_line() == b"* 1 EXISTS"
+
+    play(scenario, ImapSettings(woken_at_once=2))
