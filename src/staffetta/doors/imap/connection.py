@@ -28,7 +28,7 @@ from staffetta.protocols.imap.frames import (
     limits_after_login,
 )
 from staffetta.protocols.imap.parser import is_done, parse_command
-from staffetta.protocols.imap.states import SessionState, explain_refusal, is_allowed
+from staffetta.protocols.imap.states import explain_refusal, is_allowed
 
 
 class ImapConnection(asyncio.Protocol):
@@ -259,11 +259,10 @@ class ImapConnection(asyncio.Protocol):
             self._run(command)
 
     def _take_literal_wish(self, wish: LiteralWanted) -> None:
-        if wish.is_message and self._session.state is SessionState.NOT_AUTHENTICATED:
+        refusal = dispatch.refuse_message(self._session, wish.tag) if wish.is_message else b""
+        if refusal:
             self._receiver.refuse_literal()
-            self._refuse(BadCommand(wish.tag, "Please sign in first"))
-        else:
-            self.send(responses.GO_AHEAD)
+        self.send(refusal or responses.GO_AHEAD)
 
     def _take_line(self, line: bytes) -> None:
         if self._asked is not None:

@@ -66,6 +66,14 @@ async def obey(session: Session, command: commands.Command) -> None:
     session.send(answer)
 
 
+def refuse_message(session: Session, tag: bytes) -> bytes:
+    """The answer to a client that wants to send a message which could not be kept; else empty."""
+    if session.account is None or not session.cell.refuses_writes:
+        return b""
+    cell = session.cell
+    return _explain_outage(session, tag, CellUnavailable(cell.name, None, cell.detail))
+
+
 def _explain_outage(
     session: Session, tag: bytes, trouble: CellUnavailable | MailboxDamaged | MailboxIncomplete
 ) -> bytes:
