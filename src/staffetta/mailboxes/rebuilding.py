@@ -63,7 +63,7 @@ def rebuild(
     path = f"{DIRECTORY}/{ref.mailbox}{SUFFIX}"
     remove_files(volume, path)
     volume.write_lazily(path, Template().make(ref.mailbox, ref.uid_validity))
-    wreck = Wreck(volume, aside, f"{DIRECTORY}/{ref.mailbox}-wreck{SUFFIX}")
+    wreck = Wreck(volume, ref.mailbox, aside, f"{DIRECTORY}/{ref.mailbox}-wreck{SUFFIX}")
     database: Database | None = None
     try:
         database = volume.database(path, _SETTINGS)
@@ -119,7 +119,7 @@ def remove_files(volume: Volume, path: str) -> None:
 
 def _salvage_contents(restoring: Restoring, wreck: Wreck) -> Generator[Progress, None, int]:
     """Take over every message whose bytes are still what was written."""
-    ids = sorted(restoring.wanted | set(wreck.list_contents()))
+    ids = sorted(restoring.wanted | restoring.known_contents)
     salvaged = 0
     for start in range(0, len(ids), STEP_MESSAGES):
         with restoring.database.transaction():

@@ -21,15 +21,18 @@ RECOVERED = "Recovered"
 class Restoring:
     """A new file on its way. All methods are called within a transaction of `database`.
 
-    `wanted` are the contents that the known messages need; `add_content` and `replay` bring
-    them in, `finish` settles accounts.
+    `wanted` are the contents that the known messages need, `known_contents` those that the old
+    file has, readable or not; `add_content` and `replay` bring them in, `finish` settles
+    accounts.
     """
 
     def __init__(self, database: Database, salvage: Salvage) -> None:
         self.database = database
         self._broken = salvage.broken
+        self.known_contents = set(salvage.contents)
         self._known_folders = {row[0] for row in salvage.folders}
         self._present: set[int] = set()
+        self._keys: dict[tuple[bytes, int], int] = {}
         self._arrivals = {row[:2]: row for row in salvage.arrivals}
         with database.transaction():
             self._restore_tables(salvage)
@@ -49,24 +52,24 @@ class Restoring:
         )
         self.database.run("INSERT INTO body VALUES(?,?,?)", (id_, header, text))
         self._present.add(id_)
+        self._keys[receipt, ordinal] = id_
         self._content_next = max(self._content_next, id_ + 1)
 
     def replay(self, delivery: Delivery) -> bool:
-        """A message that the log has delivered once; True if it had to be put in."""
+        """A message that the log has delivered once; True if its bytes had to be put in."""
         key = delivery.receipt, delivery.ordinal
         arrival = self._arrivals.get(key)
         if arrival is not None:
             _, _, folder, uid, content, _ = arrival
         else:
-            folder = self._find_folder(delivery.folder)
-            uid = delivery.uid
-            content = self._content_at(folder, uid)
+            folder, uid = self._find_folder(delivery.folder), delivery.uid
+            content = self._content_at(folder, uid) or self._keys.get(key, 0)
         is_placed = content in self.wanted
-        if not is_placed and (
-            (arrival is not None and "message" not in self._broken)
-            or (uid and self._has_vanished(folder, uid))
-        ):
-            return False  # its owner has deleted it
+        if not is_placed:
+            place = self._find_place(folder, uid, content, arrival is not None)
+            if place is None:
+                return False
+            folder, uid = place
         is_new = content not in self._present
         if is_new:
             content = content or self._take_content()
@@ -83,6 +86,23 @@ class Restoring:
             self.database.run(INSERT_ARRIVAL, (*key, folder, uid, content, modseq))
             self._arrivals[key] = (*key, folder, uid, content, modseq)
         return is_new
+
+    def _find_place(
+        self, folder: int, uid: int, content: int, has_arrived: bool
+    ) -> tuple[int, int] | None:
+        """Where a message belongs of which no row is left; None if its owner has deleted it.
+
+        It may be gone from where it was because it was moved. What is certain is that a message
+        of which neither row nor content is left, in tables that are whole, was deleted. In doubt
+        it is shown, apart: better once too often than never again.
+        """
+        has_vanished = uid > 0 and self._has_vanished(folder, uid)
+        if content not in self.known_contents:
+            if has_arrived and "message" not in self._broken:
+                return None
+            if "content" not in self._broken and (has_arrived or has_vanished):
+                return None
+        return (self._recovered_folder(), 0) if has_vanished else (folder, uid)
 
     def finish(self, now_us: int) -> int:
         """Give up what is not to be found, place what has no place, count. Returns the lost."""
@@ -114,6 +134,12 @@ class Restoring:
         database.many("INSERT OR IGNORE INTO message VALUES(?,?,?,?,?,?,?,?)", salvage.messages)
         database.many("INSERT OR IGNORE INTO arrival VALUES(?,?,?,?,?,?)", salvage.arrivals)
         database.many("INSERT OR IGNORE INTO vanished VALUES(?,?,?,?)", salvage.vanished)
+        if database.row("SELECT 1 FROM folder WHERE name=? AND selectable", (INBOX,)) is None:
+            self._insert_folder(1, INBOX)
+        database.run(
+            "DELETE FROM vanished WHERE EXISTS (SELECT 1 FROM message m "
+            "WHERE m.folder=vanished.folder AND uid BETWEEN low AND high)"
+        )
         if salvage.mailbox is None:
             self._skip_counters()
         if "folder" in salvage.broken:
@@ -151,7 +177,8 @@ class Restoring:
     def _insert_folder(self, id_: int, name: str) -> None:
         self.database.run("UPDATE mailbox SET uid_validity_last=uid_validity_last+1")
         self.database.run(
-            "INSERT INTO folder SELECT ?1,?2,'F'||?1,'',1,1,uid_validity_last,1,1,modseq,"
+            "INSERT OR REPLACE INTO folder "
+            "SELECT ?1,?2,'F'||?1,'',1,1,uid_validity_last,1,1,modseq,"
             "0,0,0,0,0 FROM mailbox",
             (id_, name),
         )
@@ -224,7 +251,7 @@ class Restoring:
             )
             folder, uid = (self._recovered_folder(), 0) if row is None else row
             if uid and self._has_vanished(folder, uid):
-                folder, uid = self._recovered_folder(), 0  # it had been moved, who knows where
+                folder, uid = self._recovered_folder(), 0
             self._place(folder, uid, content, 0, now_us)
 
     def _recovered_folder(self) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 import apsw
 
 from staffetta.mailboxes.checking import is_damage
+from staffetta.mailboxes.port import KEYWORDS_MAX, SYSTEM_FLAGS
 from staffetta.mailboxes.schema import PAGE_SIZE_BYTES, Template
 from staffetta.runtime.disk import Database, DatabaseSettings, Volume
 from staffetta.runtime.faults import VolumeFault
@@ -27,6 +28,10 @@ _SETTINGS = DatabaseSettings(read_only=True, checkpoint_on_close=False)
 
 Row = tuple[Any, ...]
 
+UID_MAX = 0xFFFF_FFFF
+FLAGS_MAX = (1 << 62) - 1
+MODSEQ_MAX = (1 << 62) - 1
+
 # What the values of a row must be, lest damage within a page be taken for a number.
 _TYPES: dict[str, tuple[tuple[type, ...], ...]] = {
     "mailbox": ((int,),) * 11,
@@ -37,6 +42,19 @@ _TYPES: dict[str, tuple[tuple[type, ...], ...]] = {
     "arrival": ((bytes,), *(((int,),) * 5)),
     "vanished": ((int,),) * 4,
     "content": ((int,),),
+    "body": ((int,),),
+}
+# (column, lowest, highest) of what may stand there.
+_BOUNDS: dict[str, tuple[tuple[int, int, int], ...]] = {
+    "message": ((1, 1, UID_MAX), (3, 0, FLAGS_MAX), (4, 1, MODSEQ_MAX), (7, 0, MODSEQ_MAX)),
+    "arrival": ((3, 1, UID_MAX), (5, 0, MODSEQ_MAX)),
+    "vanished": ((1, 1, MODSEQ_MAX), (2, 1, UID_MAX), (3, 1, UID_MAX)),
+    "folder": ((6, 1, UID_MAX), (7, 1, UID_MAX), (8, 1, UID_MAX), (9, 0, MODSEQ_MAX)),
+    "keyword": ((0, len(SYSTEM_FLAGS), len(SYSTEM_FLAGS) + KEYWORDS_MAX - 1),),
+    "retired": ((1, 1, UID_MAX),),
+    "mailbox": ((5, 1, MODSEQ_MAX), (8, 1, UID_MAX), (9, 1, UID_MAX)),
+    "content": (),
+    "body": (),
 }
 _CONTENT_TYPES = ((int,), (bytes,), (int,), (int,), (bytes,), (bytes,), (bytes,), (bytes,))
 
@@ -55,14 +73,16 @@ class Salvage:
     messages: list[Row] = field(default_factory=list)
     arrivals: list[Row] = field(default_factory=list)
     vanished: list[Row] = field(default_factory=list)
+    contents: list[int] = field(default_factory=list)  # ids alone
     broken: set[str] = field(default_factory=set)
 
 
 class Wreck:
     """A damaged file, open for reading. `path` may be empty: then there is nothing."""
 
-    def __init__(self, volume: Volume, path: str, repaired_path: str) -> None:
+    def __init__(self, volume: Volume, mailbox: int, path: str, repaired_path: str) -> None:
         self._volume = volume
+        self._mailbox = mailbox
         self._repaired_path = repaired_path
         self._database = self._open(path) if path else None
 
@@ -77,13 +97,15 @@ class Wreck:
         """Everything but the messages' contents. Raises `VolumeFault` only for the volume."""
         found = Salvage()
         rows = self._read_whole("mailbox", "id", found)
-        found.mailbox = rows[0] if rows else None
+        found.mailbox = rows[0] if rows and rows[0][2] == self._mailbox else None
         found.folders = self._read_whole("folder", "id", found)
         found.retired = self._read_whole("retired", "name", found)
         found.keywords = self._read_whole("keyword", "bit", found)
         found.messages = self._read_whole("message", "folder,uid", found)
         found.arrivals = self._read_whole("arrival", "receipt,ordinal", found)
         found.vanished = self._read_whole("vanished", "folder,modseq,low", found)
+        for table in ("content", "body"):
+            found.contents += [row[0] for row in self._read_whole(table, "id", found)]
         if "message" in found.broken:
             self._fill_gaps(found)
         return found
@@ -97,11 +119,6 @@ class Wreck:
         )
         for id_ in ids:
             yield from (row for row in self._try(sql, (id_,)) if _is_sound(row, _CONTENT_TYPES))
-
-    def list_contents(self) -> list[int]:
-        """The ids of all contents that can be found."""
-        found = Salvage()
-        return [row[0] for row in self._read_whole("content", "id", found)]
 
     def _open(self, path: str) -> Database | None:
         return self._open_once(path) or self._open_once(self._repair(path))
@@ -142,14 +159,14 @@ class Wreck:
 
     def _read_whole(self, table: str, key: str, found: Salvage) -> list[Row]:
         """All rows that can be read from either end, in the order of the key."""
-        columns = "id" if table == "content" else "*"
+        columns = "id" if table in ("content", "body") else "*"
         rows, is_whole = self._read_until_broken(f"SELECT {columns} FROM {table} ORDER BY {key}")
         if not is_whole:
             descending = ",".join(f"{part} DESC" for part in key.split(","))
             sql = f"SELECT {columns} FROM {table} ORDER BY {descending}"
             others, _ = self._read_until_broken(sql)
             rows = list(dict.fromkeys([*rows, *reversed(others)]))
-        sound = [row for row in rows if _is_sound(row, _TYPES[table])]
+        sound = [row for row in rows if _is_row_of(table, row)]
         if not is_whole or len(sound) < len(rows):
             found.broken.add(table)
         return sound
@@ -192,7 +209,13 @@ class Wreck:
                     asked += 1
                     sql = "SELECT * FROM message WHERE folder=? AND uid=?"
                     rows = self._try(sql, (folder, uid))
-                    found.messages += [row for row in rows if _is_sound(row, _TYPES["message"])]
+                    found.messages += [row for row in rows if _is_row_of("message", row)]
+
+
+def _is_row_of(table: str, row: Row) -> bool:
+    return _is_sound(row, _TYPES[table]) and all(
+        low <= row[column] <= high for column, low, high in _BOUNDS[table]
+    )
 
 
 def _is_sound(row: Row, types: tuple[tuple[type, ...], ...]) -> bool:

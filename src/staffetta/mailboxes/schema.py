@@ -142,8 +142,10 @@ class Template:
 
     def schema_pages(self) -> dict[int, bytes]:
         """The pages, by number, that say what tables there are: the same in every mailbox."""
+        # Offset 28 is the size of the file in pages; 0 has SQLite look for itself.
+        image = self._image[:28] + bytes(4) + self._image[32:]
         size = PAGE_SIZE_BYTES
-        return {page: self._image[(page - 1) * size :][:size] for page in self._schema_pages}
+        return {page: image[(page - 1) * size :][:size] for page in self._schema_pages}
 
 
 def migrate(database: Database, version: int) -> None:
