@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from staffetta.mailboxes.files import MailboxFile, MailboxFiles
 from staffetta.mailboxes.port import MailboxDamaged, MailboxIncomplete, MailboxRef
-from staffetta.mailboxes.roster import MARKER_PATH, path_of
+from staffetta.mailboxes.roster import MARKER_PATH, check_marker, path_of
 from staffetta.runtime.faults import FaultMode, VolumeFault
 
 
@@ -42,12 +42,19 @@ class Durability:
         with self._lock:
             self._doubtful[ref.mailbox] = ref
 
+    def dispel(self, ref: MailboxRef) -> None:
+        """Rewrite and sync the file if it is in doubt. Raises `VolumeFault`; then it still is."""
+        if ref.mailbox in self._doubtful:
+            self._rewrite(ref)
+            self._sync_files([ref.mailbox], ())
+            with self._lock:
+                self._doubtful.pop(ref.mailbox, None)
+
     def sync(self) -> None:
         """Make everything noted durable. Raises `VolumeFault`; then all of it is in doubt.
 
         After a failed sync the kernel may have dropped the pages and calls the next sync a
-        success. So the files concerned are first rewritten: their write-ahead logs are copied
-        into them, which dirties the pages anew.
+        success. So what the files concerned have is first written over them once more.
         """
         with self._lock:
             touched, self._touched = self._touched, {}
@@ -56,8 +63,10 @@ class Durability:
         try:
             for mailbox, ref in doubtful.items():
                 self._rewrite(ref)
-                self._doubtful.pop(mailbox, None)
+                touched[mailbox] = ref
             self._sync_files(touched | unsettled, unsettled)
+            with self._lock:
+                self._doubtful = {m: r for m, r in self._doubtful.items() if m not in doubtful}
         except VolumeFault:
             with self._lock:
                 self._doubtful |= touched | unsettled
@@ -79,8 +88,11 @@ class Durability:
 
     def _sync_files(self, touched: Iterable[int], unsettled: Iterable[int]) -> None:
         paths = [path_of(mailbox) + "-wal" for mailbox in touched]
+        if not paths:
+            return
         new = [path_of(mailbox) for mailbox in unsettled]
         volume = self._files.volume
+        check_marker(volume)  # or an empty mount point would be synced in the disk's place
         # A file may have been set aside since; with it went what was delivered into it.
         paths = [path for path in paths + new if volume.exists(path)]
         if new and paths:
@@ -91,14 +103,24 @@ class Durability:
         try:
             with self._files.borrow(ref) as file:
                 if not file.settled:
-                    # Its first pages came from the template and are in no write-ahead log.
-                    file.database.run("VACUUM")
-                row = file.database.row("PRAGMA wal_checkpoint(TRUNCATE)")
-                if row is None or row[0]:
-                    name = self._files.volume.name
-                    raise VolumeFault(name, FaultMode.HANG, f"{file.path} is always being read")
+                    self._rewrite_new(file)
+                wal = file.path + "-wal"
+                if self._files.volume.exists(wal):
+                    # What lies in the file itself SQLite copies there again after a failure. A
+                    # copy into the file would not do: an older, shorter log on the disk would
+                    # cover it after a power cut.
+                    with file.database.transaction():
+                        self._files.volume.write_again(wal)
         except (MailboxDamaged, MailboxIncomplete):
             return  # it will be rebuilt from the log, which has all of this
+
+    def _rewrite_new(self, file: MailboxFile) -> None:
+        """Its first pages came from the template and are in no write-ahead log."""
+        file.database.run("VACUUM")
+        row = file.database.row("PRAGMA wal_checkpoint(TRUNCATE)")
+        if row is None or row[0]:
+            name = self._files.volume.name
+            raise VolumeFault(name, FaultMode.HANG, f"{file.path} is always being read")
 
     def _mark_settled(self, ref: MailboxRef, file: MailboxFile) -> None:
         file.make_durable(False)

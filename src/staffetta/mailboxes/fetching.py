@@ -10,7 +10,7 @@ import apsw
 
 from staffetta.formats.imapdata import body
 from staffetta.formats.mime import scan
-from staffetta.mailboxes.counters import CHANGES_KEPT, find_folder, list_folders
+from staffetta.mailboxes.counters import CHANGES_KEPT, find_folder, list_folders, writing
 from staffetta.mailboxes.files import MailboxFile
 from staffetta.mailboxes.keys import APPENDED_ORDINAL, format_email_id
 from staffetta.mailboxes.keywords import list_keywords
@@ -110,16 +110,16 @@ def locate(database: Database, receipts: Sequence[bytes]) -> list[tuple[bytes, s
 def claim_recent(file: MailboxFile, name: str, uid_next: int) -> None:
     """Messages below `uid_next` are \\Recent for nobody else (RFC 3501 section 2.3.2)."""
     file.make_durable(False)
-    with file.database.transaction():
-        folder = find_folder(file.database, name)
-        count = file.database.row(
+    with writing(file.database) as change:
+        folder = change.folder(name)
+        if folder.recent_from >= uid_next:
+            return
+        row = file.database.row(
             "SELECT count(*) FROM message WHERE folder=? AND uid>=?", (folder.id, uid_next)
         )
-        assert count is not None
-        file.database.run(
-            "UPDATE folder SET recent_from=?1,recent=?2 WHERE id=?3 AND recent_from<?1",
-            (uid_next, count[0], folder.id),
-        )
+        assert row is not None
+        folder.recent_from, folder.recent = uid_next, row[0]
+        change.is_changed = True
 
 
 def _find_extent(

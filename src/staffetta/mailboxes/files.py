@@ -201,43 +201,40 @@ class MailboxFiles:
                 if identity == slot.file.identity:
                     return slot.file
                 self._drop(slot)
-            if identity == 0:
-                self._create(ref, path)
-                continue
-            slot.file = self._open(ref, path, identity)
+            damage = MailboxDamaged(ref.mailbox, "its file is lost")
+            if identity:
+                try:
+                    slot.file = self._open(ref, path, identity)
+                    return slot.file
+                except MailboxDamaged as error:
+                    damage = error
+            self._make(ref, path, identity, damage)
         raise VolumeFault(self.volume.name, FaultMode.ERROR, f"{path} is replaced all the time")
 
-    def _create(self, ref: MailboxRef, path: str) -> None:
-        check_marker(self.volume)
-        match self.roster.standing(ref.mailbox):
-            case Standing.INCOMPLETE:
-                raise MailboxIncomplete(f"mailbox {ref.mailbox} is being rebuilt")
-            case Standing.ELSEWHERE:
-                raise MailboxIncomplete(f"mailbox {ref.mailbox} has moved to another cell")
-            case Standing.PRESENT:
-                if self.volume.identity(path) == 0:
-                    raise MailboxDamaged(ref.mailbox, "its file is lost")
-            case Standing.UNKNOWN:
-                self._create_new(ref, path)
+    def _make(self, ref: MailboxRef, path: str, identity: int, damage: MailboxDamaged) -> None:
+        """Make a new file in place of the one that was found (0: none), if it may be.
 
-    def _create_new(self, ref: MailboxRef, path: str) -> None:
-        for end in ("-wal", "-shm"):
-            self.volume.remove(path + end)
-        self.volume.create_lazily(path, self._template.make(ref.mailbox, ref.uid_validity))
+        A file that a power cut tore before it was ever synced held nothing that was promised:
+        it is as good as none. Raises `damage` where the mailbox is known to have been there.
+        """
+        check_marker(self.volume)
+        with self.roster.deciding(ref.mailbox) as standing:
+            if self.volume.identity(path) != identity:
+                return  # another process was quicker
+            match standing:
+                case Standing.INCOMPLETE if not identity:
+                    raise MailboxIncomplete(f"mailbox {ref.mailbox} is being rebuilt")
+                case Standing.ELSEWHERE if not identity:
+                    raise MailboxIncomplete(f"mailbox {ref.mailbox} has moved to another cell")
+                case Standing.UNKNOWN:
+                    for end in ("", "-wal", "-shm"):
+                        self.volume.remove(path + end)
+                    image = self._template.make(ref.mailbox, ref.uid_validity)
+                    self.volume.create_lazily(path, image)
+                case _:
+                    raise damage
 
     def _open(self, ref: MailboxRef, path: str, identity: int) -> MailboxFile:
-        try:
-            return self._open_once(ref, path, identity)
-        except MailboxDamaged:
-            if self.roster.standing(ref.mailbox) is not Standing.UNKNOWN:
-                raise
-        # A file that a power cut tore before it was ever synced held nothing that was promised.
-        check_marker(self.volume)
-        self.volume.remove(path)
-        self._create_new(ref, path)
-        return self._open_once(ref, path, self.volume.identity(path))
-
-    def _open_once(self, ref: MailboxRef, path: str, identity: int) -> MailboxFile:
         database: Database | None = None
         try:
             database = self.volume.database(path, self._database_settings)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from staffetta.formats.mime import scan
 from staffetta.formats.text import BODY_TEXT_CHARS_MAX, HEADER_TEXT_CHARS_MAX, searchable
+from staffetta.mailboxes.counters import writing
 from staffetta.mailboxes.files import MailboxFile
 from staffetta.mailboxes.matching import list_fields
 from staffetta.mailboxes.words import (
@@ -27,6 +28,9 @@ FIELDS = {"from": "senders", "to": "recipients", "cc": "copies", "subject": "sub
 
 BLOCK_WORD_BYTES_MAX = 1024 * 1024
 """A block with more than this takes no further message."""
+
+READ_BYTES_MAX = 16 * 1024 * 1024
+"""Messages are read into memory until they have so many bytes."""
 
 CLEAN_EVERY_BLOCKS = 16
 """How often blocks whose messages are all gone are looked for."""
@@ -74,10 +78,7 @@ def _index_some(file: MailboxFile, limit: int) -> int:
     with database.reading():
         indexed_to = _read_indexed_to(database)
         block = _open_block(database)
-        added = database.rows(
-            "SELECT id,header,text FROM body WHERE id>? ORDER BY id LIMIT ?",
-            (indexed_to, min(limit, BLOCK_MESSAGES - len(block.contents))),
-        )
+        added = _read_some(database, indexed_to, min(limit, BLOCK_MESSAGES - len(block.contents)))
     if not added:
         return 0
     for content, header, text in added:
@@ -86,7 +87,7 @@ def _index_some(file: MailboxFile, limit: int) -> int:
     is_full = len(block.contents) == BLOCK_MESSAGES
     trigrams = map_trigrams(words.words) if is_full else ANY_TRIGRAMS
     file.make_durable(False)
-    with database.transaction():
+    with writing(database):
         if _read_indexed_to(database) != indexed_to:
             return len(added)  # another process has done it meanwhile
         _store_block(database, block, words, trigrams)
@@ -94,6 +95,19 @@ def _index_some(file: MailboxFile, limit: int) -> int:
         if is_full and block.id % CLEAN_EVERY_BLOCKS == 0:
             _remove_dead_blocks(database)
     return len(added)
+
+
+def _read_some(database: Database, after: int, limit: int) -> list[tuple[int, bytes, bytes]]:
+    rows: list[tuple[int, bytes, bytes]] = []
+    size_bytes = 0
+    for content, header, text in database.each(
+        "SELECT id,header,text FROM body WHERE id>? ORDER BY id LIMIT ?", (after, limit)
+    ):
+        rows.append((content, header, text))
+        size_bytes += len(header) + len(text)
+        if size_bytes >= READ_BYTES_MAX:
+            break
+    return rows
 
 
 def _read_indexed_to(database: Database) -> int:

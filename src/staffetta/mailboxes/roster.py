@@ -88,6 +88,17 @@ class Roster:
             row = database.row("SELECT standing FROM roster WHERE mailbox=?", (mailbox,))
         return Standing.UNKNOWN if row is None else Standing(row[0])
 
+    @contextmanager
+    def deciding(self, mailbox: int) -> Iterator[Standing]:
+        """The mailbox's standing, while no other process decides about a mailbox of this cell.
+
+        Whoever makes a mailbox file does it in such a block: two that did it at once would
+        take each other's write-ahead log away.
+        """
+        with self._opened() as database, database.transaction():
+            row = database.row("SELECT standing FROM roster WHERE mailbox=?", (mailbox,))
+            yield Standing.UNKNOWN if row is None else Standing(row[0])
+
     def add(self, mailboxes: Iterable[int]) -> None:
         """These are there now, and durably so; a standing they have already stays."""
         rows = [(mailbox, Standing.PRESENT.value) for mailbox in mailboxes]
