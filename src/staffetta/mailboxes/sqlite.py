@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from staffetta.mailboxes import (
@@ -229,8 +229,18 @@ class SqliteMailbox:
     @contextmanager
     def _writing(self) -> Iterator[Writing]:
         """A transaction that is on disk, with everything before it, when the block is left."""
-        with self._borrow() as file:
-            self._cell.durability.settle(self._ref, file)
-            file.make_durable(True)
-            with start_writing(file.database) as change:
-                yield change
+        durability = self._cell.durability
+        durability.dispel(self._ref)
+        try:
+            with self._borrow() as file:
+                durability.settle(self._ref, file)
+                file.make_durable(True)
+                with start_writing(file.database) as change:
+                    yield change
+        except VolumeFault as fault:
+            if fault.mode is FaultMode.ERROR:
+                # What others delivered into this file may have been lost with this change.
+                durability.doubt(self._ref)
+                with suppress(VolumeFault):
+                    durability.dispel(self._ref)
+            raise

@@ -265,6 +265,14 @@ class Volume(Protocol):
         """
         ...
 
+    def write_again(self, path: str) -> None:
+        """Write over a file what it has, where it is; nobody else may write to it meanwhile.
+
+        After a sync that failed the system may show bytes that are not on the disk, and take
+        them for written: this makes them something to be synced again.
+        """
+        ...
+
     def read(self, path: str, size_bytes_max: int = -1) -> bytes:
         """The whole file, or its beginning. Raises `VolumeFault` (`GONE` where there is none)."""
         ...
@@ -304,6 +312,7 @@ class Volume(Protocol):
 
 # Above this many touched files one syncfs(2) is cheaper than a sync of each.
 SYNC_EACH_FILES_MAX = 24
+REWRITTEN_AT_ONCE_BYTES = 1 << 20
 
 
 class _DirectoryFile:
@@ -416,6 +425,16 @@ class DirectoryVolume:
         finally:
             (self.root / temporary).unlink(missing_ok=True)
         return True
+
+    def write_again(self, path: str) -> None:
+        self._pass(Operation.WRITE)
+        try:
+            with (self.root / path).open("r+b", buffering=0) as file:
+                offset = 0
+                while chunk := os.pread(file.fileno(), REWRITTEN_AT_ONCE_BYTES, offset):
+                    offset += os.pwrite(file.fileno(), chunk, offset)
+        except OSError as fault:
+            raise classify(self.name, fault) from fault
 
     def read(self, path: str, size_bytes_max: int = -1) -> bytes:
         self._pass(Operation.READ)
