@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -198,6 +198,9 @@ _STATUS_FIELDS: Final = tuple(
     re.compile(rb"\n(?i:%b)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)(?=\n)" % name)
     for name in (b"Status", b"X-Status", b"X-Keywords")
 )
+_OWN_STATUS: Final = re.compile(
+    rb"Status: (R?O)\r\nX-Status: ([AFTD]*+)\r\nX-Keywords: ([^\r\n]*+)\r\n"
+)
 _STATUS_BITS: Final = ({"R": SEEN}, {"A": ANSWERED, "F": FLAGGED, "T": DRAFT, "D": DELETED})
 
 
@@ -211,6 +214,10 @@ def add_status(content: bytes, marks: Marks) -> bytes:
 
 def take_status(content: bytes) -> tuple[bytes, Marks]:
     """The message without the first Status, X-Status and X-Keywords, and what they say."""
+    own = _OWN_STATUS.match(content)
+    if own is not None:  # line by line: a message may begin with what looks like a folded line
+        values = [value.decode("ascii", "replace") for value in own.groups()]
+        return content[own.end() :], _read_marks(values)
     end = find_body(content, 0, len(content))
     # A line end before the first field makes all fields look alike.
     header = b"\n" + content[:end]
@@ -220,13 +227,18 @@ def take_status(content: bytes) -> tuple[bytes, Marks]:
         values.append(found[1].decode("ascii", "replace") if found else "")
         if found is not None:
             header = header[: found.start()] + header[found.end() :]
+    return header[1:] + content[end:], _read_marks(values)
+
+
+def _read_marks(values: Sequence[str]) -> Marks:
+    """What Status, X-Status and X-Keywords say."""
     flags = 0
     for value, bits in zip(values, _STATUS_BITS, strict=False):
         for letter, bit in bits.items():
             if letter in value:
                 flags |= bit
     keywords = dict.fromkeys(word for word in values[2].split() if is_keyword(word))
-    return header[1:] + content[end:], Marks(flags, tuple(keywords))
+    return Marks(flags, tuple(keywords))
 
 
 # --- names of files, and times ------------------------------------------------------------

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from staffetta.app.cli import command_line
+from staffetta.runtime.net import unix_address
 from staffetta.runtime.notify import decode_ids, listener_path
 
 ANNA, BRUNO = "anna@libero.example", "bruno@libero.example"
@@ -83,7 +84,8 @@ def test_readers_hear_of_an_import(operator: Operator, tmp_path: Path) -> None:
     run = operator.data / "run"
     run.mkdir(exist_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
-        listener.bind(str(listener_path(run, 0)))
+        with unix_address(listener_path(run, 0)) as address:
+            listener.bind(address)
         operator.ok(f"mailbox import {ANNA} {tmp_path}/in.mbox")
         listener.setblocking(False)
         assert decode_ids(listener.recv(1024)) == [operator.json(f"account show {ANNA}")["mailbox"]]
