@@ -88,7 +88,7 @@ def _set_flags(change: Writing, folder: FolderRow, uids: Ranges, wanted: SetFlag
         folder.add(0, int(unseen) // SEEN, int(deleted) // DELETED, 0, 0)
         if change.modseq < modseq:
             folder.highest_modseq = change.take_modseqs(1)
-        change.note(folder, first)
+        change.note(folder, first, last)
         rows += database.rows(
             f"SELECT uid,flags,modseq FROM message WHERE {_IN_RANGE} AND modseq=? ORDER BY uid",
             (folder.id, first, last, modseq),

@@ -105,7 +105,7 @@ class Writing:
     uid_validity: int
     uid_validity_last: int
     touched: dict[int, FolderRow] = field(default_factory=dict)
-    changes: dict[int, int] = field(default_factory=dict)
+    changes: dict[int, tuple[int, int]] = field(default_factory=dict)
     is_changed: bool = False
 
     def take_modseqs(self, count: int) -> int:
@@ -135,11 +135,11 @@ class Writing:
         """The row of that folder which will be written back at the end."""
         return self.touched.setdefault(folder.id, folder)
 
-    def note(self, folder: FolderRow, low: int) -> None:
-        """Messages that were there before have changed, at the next or latest modseq; `low` is
-        the lowest of their UIDs."""
-        before = self.changes.get(folder.id, low)
-        self.changes[folder.id] = min(before, low)
+    def note(self, folder: FolderRow, low: int, high: int) -> None:
+        """Messages that were there before have changed, at the next or latest modseq; their
+        UIDs lie between `low` and `high`."""
+        before = self.changes.get(folder.id, (low, high))
+        self.changes[folder.id] = min(before[0], low), max(before[1], high)
         self.is_changed = True
 
     def add_used(self, size_bytes: int) -> None:
@@ -163,8 +163,8 @@ class Writing:
         )
         if self.changes:
             database.many(
-                "INSERT INTO change VALUES(?,?,?)",
-                [(self.modseq, folder, low) for folder, low in self.changes.items()],
+                "INSERT INTO change VALUES(?,?,?,?)",
+                [(self.modseq, folder, *ends) for folder, ends in self.changes.items()],
             )
             database.run("DELETE FROM change WHERE modseq<=?", (self.modseq - CHANGES_KEPT,))
 

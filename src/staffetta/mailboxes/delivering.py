@@ -117,7 +117,7 @@ class _Delivering:
         """The UID that a rebuild knows, where it is still free; else the next one."""
         if 0 < wanted < folder.uid_next:
             if not self._is_taken(folder, wanted):
-                self._change.note(folder, wanted)
+                self._change.note(folder, wanted, wanted)
                 return wanted
             wanted = 0
         uid = wanted or folder.uid_next

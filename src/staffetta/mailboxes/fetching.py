@@ -69,12 +69,14 @@ def snapshot(database: Database, name: str, since_modseq: int) -> Snapshot:
                 "SELECT uid,flags,modseq FROM message WHERE folder=? ORDER BY uid", (folder.id,)
             )
         elif since_modseq < folder.highest_modseq:
-            low, high = _find_extent(database, folder.id, since_modseq, modseq, folder.uid_next)
-            rows = database.rows(
-                "SELECT uid,flags,modseq FROM message WHERE folder=? AND uid BETWEEN ? AND ? "
-                "AND modseq>? ORDER BY uid",
-                (folder.id, low, high, since_modseq),
-            )
+            for low, high in _find_extents(
+                database, folder.id, since_modseq, modseq, folder.uid_next
+            ):
+                rows += database.rows(
+                    "SELECT uid,flags,modseq FROM message WHERE folder=? AND uid BETWEEN ? AND ? "
+                    "AND modseq>? ORDER BY uid",
+                    (folder.id, low, high, since_modseq),
+                )
             vanished = _list_vanished(database, folder.id, since_modseq)
     return Snapshot(
         folder.to_port(),
@@ -122,27 +124,29 @@ def claim_recent(file: MailboxFile, name: str, uid_next: int) -> None:
         change.is_changed = True
 
 
-def _find_extent(
+def _find_extents(
     database: Database, folder: int, since_modseq: int, modseq: int, uid_next: int
-) -> tuple[int, int]:
-    """The range of UIDs outside which nothing has changed since then.
+) -> list[tuple[int, int]]:
+    """Ascending ranges of UIDs outside which nothing has changed since then.
 
     Messages come with ascending UIDs and modseqs: those that are new lie above the last one
     that has not changed. For the others there is a list.
     """
     if since_modseq < modseq - CHANGES_KEPT:
-        return 1, uid_next
+        return [(1, uid_next)]
     unchanged = database.row(
         "SELECT uid FROM message WHERE folder=? AND modseq<=? ORDER BY uid DESC LIMIT 1",
         (folder, since_modseq),
     )
+    new_from = 1 if unchanged is None else int(unchanged[0]) + 1
     changed = database.row(
-        "SELECT min(low) FROM change WHERE modseq>? AND folder=?", (since_modseq, folder)
+        "SELECT min(low),max(high) FROM change WHERE modseq>? AND folder=?", (since_modseq, folder)
     )
-    low = 1 if unchanged is None else int(unchanged[0]) + 1
-    if changed is not None and changed[0] is not None:
-        low = min(low, int(changed[0]))
-    return low, uid_next
+    assert changed is not None
+    extents = [(new_from, uid_next)]
+    if changed[0] is not None and changed[0] < new_from:
+        extents.insert(0, (changed[0], min(changed[1], new_from - 1)))
+    return extents
 
 
 def _list_vanished(database: Database, folder: int, since_modseq: int) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from staffetta.formats.prepared import prepare
+from staffetta.mailboxes.counters import CHANGES_KEPT
 from staffetta.mailboxes.placing import INSERT_ARRIVAL, INSERT_MESSAGE, insert_contents, make_ready
 from staffetta.mailboxes.port import INBOX, SYSTEM_FLAGS, Delivery
 from staffetta.mailboxes.salvaging import Row, Salvage
@@ -303,8 +304,9 @@ class Restoring:
         )
         database.run(
             "UPDATE mailbox SET used_bytes=(SELECT ifnull(sum(size_bytes),0) FROM folder),"
-            "modseq=max(modseq,(SELECT max(highest_modseq) FROM folder)),"
+            # What changed of late is not known any more: it has to look like long ago.
+            "modseq=?+max(modseq,(SELECT max(highest_modseq) FROM folder)),"
             "uid_validity_last=max(uid_validity_last,(SELECT max(uid_validity) FROM folder)),"
             "content_next=?,indexed_to=0",
-            (self._content_next,),
+            (CHANGES_KEPT + 1, self._content_next),
         )

@@ -51,7 +51,7 @@ _UID_VALIDITY = 0x5ACE_F00D_5EED_0002
 # arrival    what has been delivered, kept when the message is gone: a replay of the log must
 #            not bring back what was deleted. Ordinal -1: put in by a person, under a chance id.
 # vanished   ranges of UIDs that are gone, and since when.
-# change     the lowest UID that each recent change of flags touched: spares a scan of the folder.
+# change     between which UIDs each recent change of flags lies: spares a scan of the folder.
 # keyword    flag bits above the system flags.
 # word_block, word_list   the words of the messages, for SEARCH (`words.py`).
 _TABLES = f"""
@@ -85,7 +85,7 @@ CREATE TABLE vanished(
   high INTEGER NOT NULL, PRIMARY KEY(folder, modseq, low)) STRICT, WITHOUT ROWID;
 CREATE TABLE change(
   modseq INTEGER NOT NULL, folder INTEGER NOT NULL, low INTEGER NOT NULL,
-  PRIMARY KEY(modseq, folder)) STRICT, WITHOUT ROWID;
+  high INTEGER NOT NULL, PRIMARY KEY(modseq, folder)) STRICT, WITHOUT ROWID;
 CREATE TABLE keyword(bit INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 CREATE TABLE word_block(
   id INTEGER PRIMARY KEY, contents BLOB NOT NULL, rough BLOB NOT NULL,

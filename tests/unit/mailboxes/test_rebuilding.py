@@ -323,6 +323,19 @@ def test_search_works_on_a_rebuilt_mailbox(cell: SqliteCell) -> None:
     assert mailbox.search(INBOX, EVERYTHING, Query("TEXT", text="m33")) == [33]
 
 
+def test_sessions_hear_of_changes_from_before_the_rebuild(cell: SqliteCell) -> None:
+    log, mailbox = use(cell)
+    seen = mailbox.snapshot(INBOX)
+    mailbox.change(INBOX, [(20, 20)], SetFlags(FlagChange.ADD, FLAGGED))
+
+    run(cell, log.deliveries)
+    news = mailbox.snapshot(INBOX, seen.modseq)
+
+    assert [row[:2] for row in news.rows] == [(20, FLAGGED)]
+    mailbox.change(INBOX, [(21, 21)], SetFlags(FlagChange.ADD, FLAGGED))
+    assert [row[0] for row in mailbox.snapshot(INBOX, news.modseq).rows] == [21]
+
+
 def test_the_quarantine_is_emptied_on_request(cell: SqliteCell, tmp_path: Path) -> None:
     log, _ = use(cell)
     report = run(cell, log.deliveries)
