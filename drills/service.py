@@ -45,6 +45,7 @@ class DrillService:
     environment: dict[str, str] = field(default_factory=dict)
     prefix: Sequence[str] = ()  # a command to run the service under
     roles: str = ""  # all, unless some are named
+    ready_timeout_s: float = READY_TIMEOUT_S
     _process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> DrillService:
@@ -108,7 +109,7 @@ class DrillService:
 
     def wait_ready(self) -> None:
         """Until every process says `ready`."""
-        until_s = time.monotonic() + READY_TIMEOUT_S
+        until_s = time.monotonic() + self.ready_timeout_s
         while time.monotonic() < until_s:
             try:
                 status = self.status()
@@ -118,7 +119,9 @@ class DrillService:
             if status["processes"] and all(p["state"] == "ready" for p in status["processes"]):
                 return
             time.sleep(0.1)
-        raise TimeoutError(f"not ready after {READY_TIMEOUT_S:g} s: see {self.data}/service.log")
+        raise TimeoutError(
+            f"not ready after {self.ready_timeout_s:g} s: see {self.data}/service.log"
+        )
 
     def stop(self) -> int:
         """SIGTERM, and its exit code."""
