@@ -72,6 +72,8 @@ class Acceptance:
         self._clock = clock
         self._host_name = host_name
         self._repeats = repeats
+        # What waits for the log, by digest, and who else has come with the very same message.
+        self._under_way: dict[bytes, list[Callable[[Answer], None]]] = {}
 
     def open(self, transaction: Transaction) -> Opening:
         """Give a message its receipt and trace header; nothing is promised by that."""
@@ -117,9 +119,14 @@ class Acceptance:
     ) -> None:
         """Keep a message whose body (trace header first) is complete, spooled or not."""
         identity = digest.value()
-        if message_id and (known := self._repeats.find(identity)) is not None:
-            done(Safe(to_text(known), identity, repeated=True))
-            return
+        if message_id:
+            if (known := self._repeats.find(identity)) is not None:
+                done(Safe(to_text(known), identity, repeated=True))
+                return
+            if (joined := self._under_way.get(identity)) is not None:
+                joined.append(done)  # its sender lost patience while the log was slow
+                return
+            self._under_way[identity] = []
         fact = Accepted(
             transaction.reverse_path,
             transaction.recipients,
@@ -138,11 +145,16 @@ class Acceptance:
         )
 
         def finish(result: CommitResult) -> None:
+            joined = self._under_way.pop(identity, []) if message_id else []
             if result is not CommitResult.DURABLE:
-                done(NotNow(result))
+                for each in (done, *joined):
+                    each(NotNow(result))
                 return
             self._repeats.remember(identity, opening.receipt)
-            done(Safe(to_text(opening.receipt), identity, repeated=False))
+            receipt = to_text(opening.receipt)
+            done(Safe(receipt, identity, repeated=False))
+            for each in joined:
+                each(Safe(receipt, identity, repeated=True))
 
         self._commit.submit(entry, finish)
 
