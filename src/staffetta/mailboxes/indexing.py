@@ -58,7 +58,7 @@ def index_pending(file: MailboxFile, limit: int) -> tuple[int, bool]:
         if count == 0:
             return done, True
         done += count
-    return done, _count_pending(file.database) == 0
+    return done, not _has_content_above(file.database, _read_indexed_to(file.database))
 
 
 def list_pending(database: Database) -> list[int]:
@@ -67,20 +67,18 @@ def list_pending(database: Database) -> list[int]:
     return [row[0] for row in rows]
 
 
-def _count_pending(database: Database) -> int:
-    row = database.row("SELECT count(*) FROM content WHERE id>(SELECT indexed_to FROM mailbox)")
-    assert row is not None
-    return int(row[0])
+def _has_content_above(database: Database, content: int) -> bool:
+    return database.row("SELECT 1 FROM content WHERE id>? LIMIT 1", (content,)) is not None
 
 
 def _index_some(file: MailboxFile, limit: int) -> int:
     database = file.database
     with database.reading():
         indexed_to = _read_indexed_to(database)
+        if not _has_content_above(database, indexed_to):
+            return 0
         block = _open_block(database)
         added = _read_some(database, indexed_to, min(limit, BLOCK_MESSAGES - len(block.contents)))
-    if not added:
-        return 0
     for content, header, text in added:
         _add_message(block, content, header, text)
     words = block.words.pack()
