@@ -123,7 +123,8 @@ def compare_cpu(before: CpuSnapshot, after: CpuSnapshot) -> CpuUse:
     """
     total = max(1, after.total_ticks - before.total_ticks)
     busy = after.busy_ticks - before.busy_ticks
-    own = after.own_ticks - before.own_ticks
+    # A process that leaves the tree takes its ticks along.
+    own = max(0, after.own_ticks - before.own_ticks)
     kernel = after.kernel_ticks - before.kernel_ticks
     return CpuUse(
         busy_share=busy / total,
