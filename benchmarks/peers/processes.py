@@ -20,6 +20,8 @@ LOOPBACK = "127.0.0.1"
 READY_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 20.0
 POLL_INTERVAL_S = 0.02
+REMOVE_TRIES = 10
+REMOVE_PAUSE_S = 0.5
 PORT_MIN = 21_000
 PORT_MAX = 32_000
 PORTS_SPREAD = 6_000
@@ -58,8 +60,12 @@ class Workplace:
         raise PeerFault(f"no free ports below {PORT_MAX} on {LOOPBACK}")
 
     def remove(self) -> None:
-        """Remove the directory and all in it."""
-        shutil.rmtree(self.directory, ignore_errors=True)
+        """Remove the directory and all in it, whatever a dying process still writes there."""
+        for _ in range(REMOVE_TRIES):
+            shutil.rmtree(self.directory, ignore_errors=True)
+            if not self.directory.exists():
+                return
+            time.sleep(REMOVE_PAUSE_S)
 
 
 def _is_free(port: int) -> bool:
