@@ -243,14 +243,14 @@ def compose_reply(original: bytes, sender: str, text: str, message_id: str, at_u
     reply = EmailMessage(policy=SMTP.clone(utf8=not sender.isascii() or not author.isascii()))
     reply["From"] = sender
     reply["To"] = author
-    subject = _first(header, b"subject").replace("\r", " ").replace("\n", " ")
+    subject = _flat(_first(header, b"subject"))
     reply["Subject"] = subject if subject[:3].casefold() == "re:" else f"Re: {subject}"
     reply["Date"] = datetime.fromtimestamp(at_us / 1_000_000, UTC)
     reply["Message-ID"] = f"<{message_id}>"
-    original_id = _first(header, b"message-id")
+    original_id = _flat(_first(header, b"message-id"))
     if original_id:
         reply["In-Reply-To"] = original_id
-        references = _first(header, b"references")
+        references = _flat(_first(header, b"references"))
         reply["References"] = f"{references} {original_id}".strip()
     reply.set_content(text)
     return Reply(author, f"<{message_id}>", reply.as_bytes())
@@ -258,8 +258,13 @@ def compose_reply(original: bytes, sender: str, text: str, message_id: str, at_u
 
 def _reply_address(header: bytes) -> str:
     for name in (b"reply-to", b"from"):
-        values = [decode_words(unfold(value)) for value in find_values(header, name)]
+        values = [_flat(decode_words(unfold(value))) for value in find_values(header, name)]
         for _, address in getaddresses(values):
             if "@" in address:
                 return address
     raise BadAction("this message names nobody to reply to")
+
+
+def _flat(text: str) -> str:
+    """One line: encoded words may hide line ends, Unicode's among them, which no field may have."""
+    return " ".join(text.split())

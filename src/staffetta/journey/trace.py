@@ -110,7 +110,7 @@ def add_up(log: LogReader, since_us: int) -> Sums:
                 for ordinal, recipient in enumerate(fact.recipients):
                     states[entry.receipt, ordinal, recipient.mailbox] = State.WAITING
             case Refused() as fact:
-                refused += fact.times * max(fact.recipients, 1)
+                refused += max(fact.times, fact.recipients)  # both are sums already
             case Delivered() | Held() | Routed() as fact:
                 fates.append((entry.receipt, fact))
             case _:
