@@ -230,6 +230,16 @@ def test_a_receipt_finds_all_that_is_about_it_in_any_partition_oldest_first(rig:
     assert [(one.partition, one.position) for one in found] == [(1, 2), (64, 1), (64, 2)]
 
 
+def test_a_receipt_finds_what_happened_after_the_clock_went_back(rig: Rig) -> None:
+    mint = ReceiptMint(1, CHANCE)
+    for_first, for_second = (mint.make(START_US + int(hour * HOUR_US)) for hour in (1.1, 0.9))
+    rig.writer(1).append([entry(1.1, receipt=for_first), entry(0.9, receipt=for_second)])
+    held = Held(0, 7, "over-quota", 1, 2)
+    rig.writer(64).append([entry(0.9, fact=held, body=None, receipt=for_second)])
+    found = rig.reader().find(for_second)
+    assert [one.kind for one in found] == [Kind.ACCEPTED, Kind.HELD]
+
+
 def test_at_the_same_moment_the_acceptance_comes_before_what_follows_from_it(rig: Rig) -> None:
     accepted = entry()
     rig.writer(64).append([entry(fact=Held(0, 7, "x", 1, 1), body=None, receipt=accepted.receipt)])

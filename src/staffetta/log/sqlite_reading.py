@@ -20,6 +20,9 @@ from staffetta.runtime.faults import VolumeFault
 
 OPEN_FILES_MAX = 16
 VERIFY_ENTRIES_PER_STEP = 500
+# Receipts never go back, clocks do: what is about a receipt may be dated before it by a step of
+# the clock, and lie in a file of an earlier period.
+CLOCK_STEP_BACK_US_MAX = 3_600_000_000
 # A bodies() call whose positions are at least this dense reads one range instead of rows.
 RANGE_DENSITY_MIN = 0.5
 
@@ -143,7 +146,7 @@ class SqliteLogReader:
     def find(self, receipt: bytes) -> list[Entry]:
         """See the port."""
         found: list[Entry] = []
-        earliest = period_name(max(time_us_of(receipt) - 60_000_000, 0), self._period_h)
+        earliest = period_name(max(time_us_of(receipt) - CLOCK_STEP_BACK_US_MAX, 0), self._period_h)
         own = partition_of(receipt)
         for partition in self.partitions():
             for period in self._periods(partition):
