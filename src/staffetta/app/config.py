@@ -215,7 +215,14 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
     batch_messages_max: Annotated[
         Count, _described("Messages that one round puts into the mailboxes of a cell.")
-    ] = 1_000
+    ] = 8_000
+    open_mailboxes_max: Annotated[
+        Count,
+        _described(
+            "Mailbox files of one cell that a delivering process keeps open; each takes up to "
+            "200 KiB and three descriptors, and spares opening it for the next message."
+        ),
+    ] = 512
     batch_bytes_max: Annotated[
         Count, _described("Bytes that one round puts into the mailboxes of a cell.")
     ] = 32 * MIB
@@ -234,13 +241,13 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     threads_per_cell: Annotated[Count, _described("Operations at once on one cell.")] = 8
     waiting_per_cell_max: Annotated[
         Count, _described("Operations that wait for a thread of one cell; more hear UNAVAILABLE.")
-    ] = 256
+    ] = 2_000
     breaker_probe_s: Annotated[
         Seconds, _described("How often a cell that is left alone is tried.")
     ] = 1.0
     open_mailboxes_max: Annotated[
         Count, _described("Mailbox files of one cell that a process keeps open.")
-    ] = 256
+    ] = 32
 
 
 class Emergency(msgspec.Struct, frozen=True, kw_only=True):

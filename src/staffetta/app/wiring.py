@@ -40,7 +40,10 @@ def open_log_writer(context: RoleContext) -> LogWriter:
 
 def open_cell(context: RoleContext, name: str) -> Cell:
     """A cell of mailboxes, as this process uses it. Touches no disk."""
-    settings = FileSettings(open_files_max=context.config.access.open_mailboxes_max)
+    config = context.config
+    delivers = context.role == "deliver"
+    open_max = (config.delivery if delivers else config.access).open_mailboxes_max
+    settings = FileSettings(open_files_max=open_max)
     return SqliteCell(context.volumes.cell(name), context.clock, context.entropy, settings)
 
 

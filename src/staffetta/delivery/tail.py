@@ -13,8 +13,8 @@ from collections import deque
 from staffetta.log.facts import Kind
 from staffetta.log.port import Entry, LogReader
 
-KEPT_ENTRIES_MAX = 20_000
-READ_ENTRIES = 2_000
+KEPT_ENTRIES_MAX = 40_000
+READ_ENTRIES = 8_000
 KINDS = frozenset({Kind.ACCEPTED, Kind.ROUTED, Kind.ACTED, Kind.MAILBOX})
 
 
