@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from staffetta.mailboxes.counters import FolderRow, Writing, look_up_folder, writing
 from staffetta.mailboxes.files import MailboxFile
@@ -72,10 +73,12 @@ class _Delivering:
     def _deliver_one(self, delivery: Delivery, content: NewContent) -> Outcome:
         key = delivery.receipt, delivery.ordinal
         before = self._placed.get(key)
-        if before is None and delivery.receipt <= self._newest:
-            before = find_arrival(self._database, *key)
         if before is not None:
-            return before
+            return replace(before, fresh=False)
+        if delivery.receipt <= self._newest:
+            before = find_arrival(self._database, *key)
+            if before is not None:
+                return before
         change = self._change
         size_bytes = len(delivery.content)
         quota_bytes = self._ref.quota_bytes
@@ -103,7 +106,7 @@ class _Delivering:
         )
         self._arrivals.append((*key, folder.id, uid, content_id, modseq))
         placed = Placed(folder.name, uid, folder.uid_validity, modseq, True)
-        self._placed[key] = Placed(folder.name, uid, folder.uid_validity, modseq, False)
+        self._placed[key] = placed
         return placed
 
     def _find_folder(self, name: str) -> FolderRow:

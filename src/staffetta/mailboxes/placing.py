@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from staffetta.formats.prepared import prepare
 from staffetta.mailboxes.counters import FolderRow, Writing
@@ -16,9 +16,11 @@ INSERT_MESSAGE = INSERT_MESSAGES + "(?,?,?,?,?,?,?,?)"
 INSERT_ARRIVAL = INSERT_ARRIVALS + "(?,?,?,?,?,?)"
 
 
-@dataclass(frozen=True, slots=True)
-class NewContent:
-    """A message made ready outside the transaction, so that the file is locked for less time."""
+class NewContent(NamedTuple):
+    """A message made ready outside the transaction, so that the file is locked for less time.
+
+    A named tuple, because delivery makes one for each message.
+    """
 
     receipt: bytes
     ordinal: int
