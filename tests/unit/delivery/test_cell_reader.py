@@ -24,6 +24,9 @@ from staffetta.journey.states import State
 from staffetta.journey.trace import Sums, add_up, trace_receipt
 from staffetta.log.facts import Acted, Kind, MailboxChanged
 from staffetta.log.memory import MemoryLog
+from staffetta.log.port import LogFull
+from staffetta.log.sqlite import LogSettings, SqliteLogWriter
+from staffetta.log.sqlite_reading import SqliteLogReader
 from staffetta.mailboxes.memory import MemoryCell
 from staffetta.mailboxes.port import ANSWERED, FLAGGED, SEEN, Arrange, Column, MailboxRef
 from staffetta.runtime.disk import DirectoryVolume
@@ -190,6 +193,48 @@ def test_death_between_the_facts_and_the_checkpoint_changes_nothing(world: World
     world.run(world.reader())
     assert [row[1] for row in world.messages()] == [receipt]
     assert world.sums().delivered == 1
+
+
+def test_nothing_is_called_delivered_before_the_cell_is_synced(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise VolumeFault("a", FaultMode.ERROR)
+
+    receipt = world.accept.accept(7)
+    reader = world.reader()
+    reader.step()
+    with monkeypatch.context() as patch:
+        patch.setattr(world.cells["a"], "sync", fail)
+        with pytest.raises(VolumeFault):
+            reader.finish()
+        assert world.state(receipt) == (State.WAITING, "")
+        assert reader.durable_positions().get(1, 0) == 0
+    world.run(reader)
+    assert world.state(receipt) == (State.DELIVERED, "")
+    assert reader.durable_positions()[1] == 1
+
+
+def test_the_checkpoint_does_not_move_before_the_facts_are_in_the_log(world: World) -> None:
+    volume = DirectoryVolume("log", world.root / "facts")
+    writer = SqliteLogWriter(volume, 64, LogSettings())
+    world.sink = FactsSink(writer)
+    world.accept.accept(7)
+    reader = world.reader()
+    reader.step()
+    volume.gate.break_(FaultMode.FULL)
+    with pytest.raises(LogFull):
+        reader.finish()
+    kept = Checkpoints(world.volumes["a"], "a")
+    assert kept.positions() == {}
+    volume.gate.mend()
+    reader.finish()
+    assert kept.positions()[1] == 1
+    kept.close()
+    facts = SqliteLogReader(volume)
+    assert [entry.kind for entry in facts.read(64, 0, 10)] == [Kind.DELIVERED]
+    facts.close()
+    writer.close()
 
 
 def test_what_waits_is_counted_with_its_age(world: World) -> None:
