@@ -44,6 +44,8 @@ from staffetta.runtime.clock import Clock
 HELD_PER_MAILBOX_MAX = 1_000_000
 
 
+# Waiting entries that a status counts one by one; beyond, it reckons.
+COUNTED_ENTRIES_MAX = 1_000
 # Messages made ready for SEARCH before new mail is looked for again.
 INDEXED_AT_ONCE = 200
 
@@ -65,7 +67,7 @@ class ReaderSettings:
 class ReaderState:
     """For status pages: what waits for this cell."""
 
-    waiting: int  # entries of the log not yet looked at; an upper bound of waiting messages
+    waiting: int  # messages and actions for this cell that are not durably dealt with
     held: int
     delivered: int
     oldest_waiting_s: float | None
@@ -177,12 +179,16 @@ class CellReader:
         waiting = 0
         oldest_us: int | None = None
         for partition in self._tail.partitions():
-            behind = self._tail.last(partition) - reached.get(partition, 0)
-            if behind > 0:
-                waiting += behind
-                entries, _ = self._tail.read(partition, reached.get(partition, 0), 1)
-                for entry in entries:
-                    oldest_us = min(oldest_us or entry.at_us, entry.at_us)
+            after, last = reached.get(partition, 0), self._tail.last(partition)
+            if last <= after:
+                continue
+            entries, reach = self._tail.read(partition, after, COUNTED_ENTRIES_MAX)
+            mine = [entry for entry in entries if self._concerns(entry)]
+            # Beyond what is counted one by one, this cell's share is taken to go on.
+            counted = max(reach - after, 1)
+            waiting += round(len(mine) * (last - after) / counted)
+            if mine:
+                oldest_us = min(oldest_us or mine[0].at_us, mine[0].at_us)
         oldest_s = None if oldest_us is None else (self._clock.now_us() - oldest_us) / 1_000_000
         return ReaderState(waiting, self._held_count, self._delivered, oldest_s)
 
@@ -195,6 +201,18 @@ class CellReader:
     def _is_here(self, mailbox: int) -> Target | None:
         target = self._recipients.by_mailbox(mailbox)
         return target if target is not None and target.cell == self.cell.name else None
+
+    def _concerns(self, entry: Entry) -> bool:
+        """Has this cell anything to do with the entry? For any thread."""
+        match entry.fact:
+            case Accepted() as fact:
+                items: list[Item] = []
+                self._add_accepted(entry, fact, items)
+                return bool(items)
+            case Routed(mailbox=mailbox) | Acted(mailbox=mailbox):
+                return self._is_here(mailbox) is not None
+            case _:
+                return False
 
     def _note_reported(self, fact: MailboxChanged) -> None:
         """Another process has met a damaged mailbox."""

@@ -68,7 +68,7 @@ class World:
             self.table,
             self.sink,
             self.clock,
-            settings or ReaderSettings(),
+            settings or ReaderSettings(sync_interval_s=3_600.0),
             lane=cell == "a",
             changed=self.changed.extend,
             damaged=lambda ref, detail: self.damaged.append(ref.mailbox),
