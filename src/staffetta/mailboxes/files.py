@@ -28,6 +28,9 @@ from staffetta.mailboxes.schema import (
 from staffetta.runtime.disk import FULL, NORMAL, Database, DatabaseSettings, Volume
 from staffetta.runtime.faults import Abandoned, FaultMode, VolumeFault
 
+CLOSE_WAIT_S = 1.0
+"""So long `close` waits for a file that is in use."""
+
 TRIES_MAX = 3
 """How often opening is begun anew when the file is replaced meanwhile."""
 
@@ -155,8 +158,10 @@ class MailboxFiles:
             slots = list(self._slots.values())
             self._slots.clear()
         for slot in slots:
-            with slot.lock:
+            # Who hangs in a file keeps it; there is no letting go of it then.
+            if slot.lock.acquire(timeout=CLOSE_WAIT_S):
                 self._retire(slot)
+                slot.lock.release()
 
     def _take_slot(self, mailbox: int) -> _Slot:
         with self._lock:
@@ -184,8 +189,9 @@ class MailboxFiles:
     def _retire(self, slot: _Slot) -> None:
         if slot.file is not None:
             # It only saves time; whoever opens the file next meets the fault itself.
-            with suppress(VolumeFault):
-                slot.file.shorten_wal(self._settings.idle_wal_pages)
+            if self.volume.gate.mode is None:
+                with suppress(VolumeFault):
+                    slot.file.shorten_wal(self._settings.idle_wal_pages)
             self._drop(slot)
 
     def _drop(self, slot: _Slot) -> None:

@@ -320,3 +320,18 @@ class _CountingGate:
         self.left -= 1
         if self.left <= 0 and not (self.mode is FaultMode.FULL and operation is Operation.READ):
             raise VolumeFault(self.volume, self.mode, "as counted")
+
+
+def test_closing_does_not_wait_for_who_hangs(tmp_path: Path) -> None:
+    cell = make_sqlite_cell(tmp_path)
+    fill(cell, [mail("one")])
+    mailbox = cell.open(REF)
+    cell.volume.gate.break_(FaultMode.HANG)
+    thread = threading.Thread(target=mailbox.overview, daemon=True)
+    thread.start()
+
+    cell.files.close()
+
+    cell.volume.gate.mend()
+    thread.join(10)
+    assert not thread.is_alive()
