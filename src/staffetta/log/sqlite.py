@@ -119,6 +119,7 @@ class SqliteLogWriter:
         names = [n for n in self._volume.names(str(self.partition)) if n.endswith(".db")]
         if names:
             self._period = names[-1].removesuffix(".db")
+            self._settle(f"{self.partition}/{names[-1]}-wal")
         for name in reversed(names):
             database = open_period(self._volume, f"{self.partition}/{name}")
             try:
@@ -132,6 +133,16 @@ class SqliteLogWriter:
             finally:
                 database.close()
         return 1
+
+    def _settle(self, wal: str) -> None:
+        """Make durable what the writer before this one left, before anybody is told of it.
+
+        It may have ended in the middle of a sync, or after one that failed: SQLite takes what
+        it finds for committed, and it may not be on the disk at all.
+        """
+        if self._volume.exists(wal):
+            self._volume.write_again(wal)
+            self._volume.sync([wal])
 
     def append(self, entries: Sequence[NewEntry]) -> int:
         """See the port. Called on one thread only."""

@@ -315,6 +315,10 @@ class SqliteLogReader:
         if database is not None:
             self._open.move_to_end(path)
             return database
+        wal = f"{path}-wal"
+        if self._volume.exists(wal):
+            # Left by a writer that ended in the middle of a sync, it would be read as committed.
+            self._volume.sync([wal])
         database = self._volume.database(path, DatabaseSettings(read_only=True, cache_kib=4096))
         self._open[path] = database
         if len(self._open) > OPEN_FILES_MAX:
