@@ -324,7 +324,6 @@ class _DirectoryFile:
         self._target = target
         self._temporary = target.with_name(target.name + ".partial")
         try:
-            _make_directories(target.parent)
             self._file = self._temporary.open("wb", buffering=0)
         except OSError as fault:
             raise classify(volume, fault) from fault
@@ -363,6 +362,7 @@ class DirectoryVolume:
         self.name = name
         self.root = root
         self.gate = Gate(name)
+        self._settled: set[Path] = set()  # folders whose names this process has synced
 
     def database(self, path: str, settings: DatabaseSettings) -> Database:
         self._pass(Operation.READ)
@@ -371,7 +371,7 @@ class DirectoryVolume:
             if settings.read_only or not settings.create:
                 flags = apsw.SQLITE_OPEN_READWRITE  # WAL needs its index file even to read
             else:
-                _make_directories(target.parent)
+                self._make_folder(target.parent)
                 flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
             connection = apsw.Connection(str(target), flags=flags)
         except (OSError, apsw.Error) as fault:
@@ -398,7 +398,12 @@ class DirectoryVolume:
 
     def stream_durable(self, path: str) -> DurableFile:
         self._pass(Operation.WRITE)
-        return _DirectoryFile(self.name, self.gate, self.root / path)
+        target = self.root / path
+        try:
+            self._make_folder(target.parent)
+        except OSError as fault:
+            raise classify(self.name, fault) from fault
+        return _DirectoryFile(self.name, self.gate, target)
 
     def write_lazily(self, path: str, content: bytes) -> None:
         self._pass(Operation.WRITE)
@@ -519,6 +524,18 @@ class DirectoryVolume:
         except OSError as fault:
             raise classify(self.name, fault) from fault
         return facts.f_bavail * facts.f_frsize
+
+    def _make_folder(self, folder: Path) -> None:
+        """A folder that will be there after a power cut, for files that are to be durable. One
+        that is there already may be left by a process that ended before it could sync it."""
+        _make_directories(folder)
+        if folder in self._settled:
+            return
+        above = folder
+        while above != self.root:
+            above = above.parent
+            _sync_directory(above)
+        self._settled.add(folder)
 
     def _pass(self, operation: Operation) -> None:
         if self.gate.mode is not None:
