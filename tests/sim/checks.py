@@ -22,6 +22,8 @@ from staffetta.mailboxes.port import (
     SEEN,
     Cell,
     Column,
+    MailboxDamaged,
+    MailboxIncomplete,
     MailboxRef,
 )
 from staffetta.runtime.faults import VolumeFault
@@ -66,7 +68,7 @@ class Findings:
 def check(world: World) -> list[str]:
     """All breaches of a world that has been stopped."""
     process = world.machine.start("audit")
-    findings = Findings()
+    findings = Findings(breaches=list(world.damages))
 
     def audit() -> None:
         log = SqliteLogReader(open_volume(process, world.storage.log, "log", world.settings.system))
@@ -123,22 +125,27 @@ def _read_body(log: LogReader, entry: Entry, findings: Findings) -> bytes:
 
 def _read_cell(world: World, name: str, cell: Cell, findings: Findings) -> None:
     for number, target in world.recipients.mailboxes.items():
-        if target.cell != name:
-            continue
-        ref = MailboxRef(number, target.uid_validity)
-        mailbox = cell.open(ref)
-        for problem in cell.check(ref).problems:
-            findings.breaches.append(f"mailbox {number}: {problem}")
-        for folder in mailbox.overview().folders:
-            uids = []
-            for chunk in mailbox.fetch(folder.name, EVERYTHING, COLUMNS):
-                for uid, flags, _, receipt, at_us, content in chunk:
-                    uids.append(uid)
-                    findings.found.append(
-                        Found(number, folder.name, uid, flags, receipt, at_us, content)  # type: ignore[arg-type]
-                    )
-            if uids != sorted(set(uids)) or (uids and uids[-1] >= folder.uid_next):  # type: ignore[type-var,operator]
-                findings.breaches.append(f"mailbox {number}: UIDs of {folder.name}: {uids}")
+        if target.cell == name:
+            try:
+                _read_mailbox(cell, MailboxRef(number, target.uid_validity), findings)
+            except (VolumeFault, MailboxDamaged, MailboxIncomplete) as error:
+                findings.breaches.append(f"mailbox {number}: {error}")
+
+
+def _read_mailbox(cell: Cell, ref: MailboxRef, findings: Findings) -> None:
+    mailbox = cell.open(ref)
+    for problem in cell.check(ref).problems:
+        findings.breaches.append(f"mailbox {ref.mailbox}: {problem}")
+    for folder in mailbox.overview().folders:
+        uids = []
+        for chunk in mailbox.fetch(folder.name, EVERYTHING, COLUMNS):
+            for uid, flags, _, receipt, at_us, content in chunk:
+                uids.append(uid)
+                findings.found.append(
+                    Found(ref.mailbox, folder.name, uid, flags, receipt, at_us, content)  # type: ignore[arg-type]
+                )
+        if uids != sorted(set(uids)) or (uids and uids[-1] >= folder.uid_next):  # type: ignore[type-var,operator]
+            findings.breaches.append(f"mailbox {ref.mailbox}: UIDs of {folder.name}: {uids}")
 
 
 def _check_sums(log: LogReader, findings: Findings) -> Iterator[str]:

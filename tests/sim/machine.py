@@ -107,12 +107,12 @@ class Process:
         """A disk operation is about to be done. Raises `Killed` where a crash is due."""
         if not self.alive:
             raise Killed
-        self.machine.note_operation(self, f"{kind} {disk}:{path} {size}", Moment.BEFORE)
+        self.machine.note_operation(self, Moment.BEFORE, kind, f"{disk}:{path} {size}")
         self._dally(kind)
 
     def done(self) -> None:
         """It has been done. Raises `Killed` where a crash is due."""
-        self.machine.note_operation(self, "", Moment.AFTER)
+        self.machine.note_operation(self, Moment.AFTER, "", "")
 
     def _dally(self, kind: str) -> None:
         chance = self.machine.latency
@@ -150,6 +150,7 @@ class Machine:
         self.processes: list[Process] = []
         self.crashes: list[Crash] = []
         self.operations: dict[str, int] = {}  # by process name, over all its lives
+        self.kinds: dict[str, list[str]] = {}  # of those operations
         self._lives: dict[str, int] = {}
         self._due: Crash | None = None
         self._hook = sys.unraisablehook
@@ -173,7 +174,7 @@ class Machine:
         self.scheduler.trace(f"start {process.label}")
         return process
 
-    def note_operation(self, process: Process, what: str, moment: Moment) -> None:
+    def note_operation(self, process: Process, moment: Moment, kind: str, what: str) -> None:
         """Count a disk operation; strike if a crash is planned for it. Raises `Killed`."""
         if not process.alive:
             raise Killed
@@ -181,7 +182,8 @@ class Machine:
         if moment is Moment.BEFORE:
             count += 1
             self.operations[process.name] = count
-            self.scheduler.trace(f"{process.label} {count} {what}")
+            self.kinds.setdefault(process.name, []).append(kind)
+            self.scheduler.trace(f"{process.label} {count} {kind} {what}")
         for crash in self.crashes:
             if (crash.process, crash.operation, crash.moment) == (process.name, count, moment):
                 self.crashes.remove(crash)

@@ -21,7 +21,7 @@ from staffetta.log.sqlite import LogSettings, SqliteLogWriter
 from staffetta.log.sqlite_reading import SqliteLogReader
 from staffetta.mailboxes.files import FileSettings
 from staffetta.mailboxes.memory import MemoryCell
-from staffetta.mailboxes.port import Cell, MailboxRef
+from staffetta.mailboxes.port import Cell
 from staffetta.mailboxes.sqlite import SqliteCell
 from staffetta.protocols.smtp.settings import SmtpLimits, SmtpSettings
 from staffetta.runtime.disk import DatabaseSettings
@@ -174,9 +174,12 @@ class DeliverRole:
         recipients: FixedRecipients,
         settings: SystemSettings,
         ended: Callable[[Process], None],
+        damages: list[str],
     ) -> None:
+        """`damages` gets a line for each damaged mailbox that is met."""
         self.process = process
         self.readers: dict[str, CellReader] = {}
+        self.damages = damages
         self.idle = False  # nothing waits and nothing is held, when last looked at
         self._storage = storage
         self._recipients = recipients
@@ -260,7 +263,7 @@ class DeliverRole:
                 held_retry_s=settings.held_retry_s,
             ),
             lane=lane,
-            damaged=self._note_damage,
+            damaged=lambda ref, detail: self.damages.append(f"mailbox {ref.mailbox}: {detail}"),
         )
         self.readers[name] = reader
         return reader
@@ -270,9 +273,6 @@ class DeliverRole:
         if memory is not None:
             return memory
         return open_cell(self.process, self.volumes[name], self._settings)
-
-    def _note_damage(self, ref: MailboxRef, detail: str) -> None:
-        raise AssertionError(f"mailbox {ref.mailbox} is damaged: {detail}")
 
 
 def open_cell(process: Process, volume: SimVolume, settings: SystemSettings) -> SqliteCell:

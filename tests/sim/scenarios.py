@@ -60,15 +60,17 @@ def run_seed(
         world.close()
 
 
-def conclude(world: World) -> Outcome:
-    """Mend, wait until all is quiet, take the power away twice, and look."""
+def conclude(world: World, *, again: bool = True) -> Outcome:
+    """Mend, wait until all is quiet, take the power away, and look. With `again`, everything is
+    started once more in between, to see that it leaves things as they are."""
     world.mend_everything()
     world.come_to_rest()
     world.stop(Survival.NOTHING)
-    world.start()
-    world.scheduler.run_for(2.0)
-    world.come_to_rest()
-    world.stop(Survival.NOTHING)
+    if again:
+        world.start()
+        world.scheduler.run_for(2.0)
+        world.come_to_rest()
+        world.stop(Survival.NOTHING)
     virtual_s = world.scheduler.now_us / 1_000_000
     return Outcome(
         world.scheduler.seed,

@@ -68,6 +68,17 @@ class Reply:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """How a sender goes about it: who it is, whom it calls, how long it waits at most."""
+
+    name: str
+    peer: str
+    server: str
+    pause_s: float
+    retry_s: tuple[float, float]
+
+
 class Sender:
     """Sends its posts one after the other, several over one connection if it likes."""
 
@@ -76,24 +87,19 @@ class Sender:
         scheduler: Scheduler,
         network: Network,
         loop: SimLoop,
-        name: str,
-        peer: str,
-        server: str,
+        habits: Habits,
         posts: Sequence[Post],
         mishaps: Sequence[Mishap],
-        pause_s: float,
     ) -> None:
-        """`mishaps` are drawn from for each attempt; `pause_s` is the longest between posts."""
+        """`mishaps` are drawn from for each attempt."""
         self._scheduler = scheduler
         self._network = network
         self._loop = loop
-        self.name = name
-        self._peer = peer
-        self._server = server
+        self._habits = habits
+        self.name = habits.name
         self.posts = list(posts)
         self._mishaps = mishaps
-        self._pause_s = pause_s
-        self._chance = scheduler.stream(f"sender {name}")
+        self._chance = scheduler.stream(f"sender {habits.name}")
         self.calm = False
         self.task = loop.create_task(self._run())
 
@@ -104,16 +110,16 @@ class Sender:
     async def _run(self) -> None:
         waiting = list(self.posts)
         while waiting:
-            await asyncio.sleep(self._chance.random() * self._pause_s)
+            await asyncio.sleep(self._chance.random() * self._habits.pause_s)
             try:
                 await self._call(waiting)
             except (ConnectionError, TryLater, TimeoutError):
-                await asyncio.sleep(self._chance.uniform(*RETRY_S))
+                await asyncio.sleep(self._chance.uniform(*self._habits.retry_s))
             waiting = [post for post in waiting if not post.settled]
 
     async def _call(self, waiting: Sequence[Post]) -> None:
         """One connection, with one or more posts over it."""
-        client = await self._network.connect(self._server, self._loop, self._peer)
+        client = await self._network.connect(self._habits.server, self._loop, self._habits.peer)
         try:
             _expect(await self.reply(client), 220)
             client.write(b"EHLO sender.example\r\n")

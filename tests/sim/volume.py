@@ -70,8 +70,9 @@ class SimVolume:
         self.settings_in_force: Callable[[DatabaseSettings], DatabaseSettings] = _as_asked
         self._process = process
         self._disk = disk
-        self._folder = folder
+        self._prefix = folder and folder + "/"
         self._vfs = SimVfs(process, disk)
+        self._settled: set[str] = set()
 
     # --- databases -------------------------------------------------------------------------------
 
@@ -83,7 +84,7 @@ class SimVolume:
         full = self._full(path)
         if settings.create and not settings.read_only:
             flags |= apsw.SQLITE_OPEN_CREATE
-            self._make_directories_durably(parent_of(full))
+            self._make_folder(parent_of(full))
         try:
             connection = apsw.Connection(full, vfs=self._vfs.registered, flags=flags)
         except apsw.Error as fault:
@@ -111,7 +112,7 @@ class SimVolume:
     def stream_durable(self, path: str) -> SimDurableFile:
         """See the protocol."""
         self.gate.pass_(Operation.WRITE)
-        self._make_directories_durably(parent_of(self._full(path)))
+        self._make_folder(parent_of(self._full(path)))
         return SimDurableFile(self, path)
 
     def write_lazily(self, path: str, content: bytes) -> None:
@@ -137,6 +138,12 @@ class SimVolume:
         if is_new:
             self._disk.link(temporary, full)
         return is_new
+
+    def write_again(self, path: str) -> None:
+        """See the protocol."""
+        self.gate.pass_(Operation.WRITE)
+        inode = self._found(path)
+        self.put(self._full(path), inode, 0, bytes(inode.content))
 
     def read(self, path: str, size_bytes_max: int = -1) -> bytes:
         """See the protocol."""
@@ -255,7 +262,7 @@ class SimVolume:
         return self._full(path)
 
     def _full(self, path: str) -> str:
-        return "/".join(part for part in (self._folder, path) if part)
+        return self._prefix + path if path else self._prefix[:-1]
 
     def _found(self, path: str) -> Inode:
         inode = self._disk.find(self._full(path))
@@ -267,6 +274,17 @@ class SimVolume:
     def _make_directories(self, full: str) -> None:
         if not self._disk.is_directory(full):
             self.operate("mkdir", full, lambda: self._disk.make_directories(full))
+
+    def _make_folder(self, full: str) -> None:
+        """As the real volume: make it, and once in a process sync the names down to it."""
+        self._make_directories_durably(full)
+        if full in self._settled:
+            return
+        above = full
+        while above != self._prefix[:-1]:
+            above = parent_of(above)
+            self.sync_directory(above)
+        self._settled.add(full)
 
     def _make_directories_durably(self, full: str) -> None:
         if not self._disk.is_directory(full):

@@ -17,7 +17,7 @@ from tests.sim.network import Network
 from tests.sim.owners import AccessRole, Testimony
 from tests.sim.roles import MX, AcceptRole, DeliverRole, Storage, SystemSettings
 from tests.sim.scheduler import Scheduler
-from tests.sim.senders import Mishap, Post, Sender
+from tests.sim.senders import RETRY_S, Habits, Mishap, Post, Sender
 from tests.sim.volume import SimVolume
 
 RESTART_S = (0.1, 2.0)
@@ -56,6 +56,7 @@ class World:
         self.recipients = FixedRecipients()
         self.senders: list[Sender] = []
         self.testimony = Testimony()
+        self.damages: list[str] = []
         self.accept: AcceptRole | None = None
         self.deliver: DeliverRole | None = None
         self.access: AccessRole | None = None
@@ -123,7 +124,7 @@ class World:
     def start_deliver(self) -> None:
         process = self._begin("deliver", self.start_deliver)
         self.deliver = DeliverRole(
-            process, self.storage, self.recipients, self.settings.system, self._end
+            process, self.storage, self.recipients, self.settings.system, self._end, self.damages
         )
         self._apply_orders(self.deliver.volumes)
 
@@ -201,14 +202,17 @@ class World:
     # --- mail ------------------------------------------------------------------------------------
 
     def send(
-        self, name: str, posts: Sequence[Post], mishaps: Sequence[Mishap], pause_s: float
+        self,
+        name: str,
+        posts: Sequence[Post],
+        mishaps: Sequence[Mishap],
+        pause_s: float,
+        retry_s: tuple[float, float] = RETRY_S,
     ) -> None:
         """Have a sender begin."""
-        peer = f"192.0.2.{len(self.senders) + 1}"
+        habits = Habits(name, f"192.0.2.{len(self.senders) + 1}", MX, pause_s, retry_s)
         self.senders.append(
-            Sender(
-                self.scheduler, self.network, self.outside, name, peer, MX, posts, mishaps, pause_s
-            )
+            Sender(self.scheduler, self.network, self.outside, habits, posts, mishaps)
         )
 
     @property
