@@ -85,9 +85,7 @@ LEAVES = st.one_of(
 QUERIES = st.recursive(
     LEAVES,
     lambda inner: st.one_of(
-        st.builds(
-            Query, st.sampled_from(["AND", "OR"]), queries=st.tuples(inner, inner)
-        ),
+        st.builds(Query, st.sampled_from(["AND", "OR"]), queries=st.tuples(inner, inner)),
         st.builds(Query, st.just("NOT"), queries=st.tuples(inner)),
     ),
     max_leaves=4,
@@ -197,9 +195,7 @@ class Mailboxes(RuleBasedStateMachine):
                 self.both(
                     0,
                     lambda mailbox, name=folder.name: [
-                        row
-                        for chunk in mailbox.fetch(name, EVERYTHING, COMPARED)
-                        for row in chunk
+                        row for chunk in mailbox.fetch(name, EVERYTHING, COMPARED) for row in chunk
                     ],
                 )
         assert self.cells[0].check(REF).problems == []

@@ -1,7 +1,7 @@
 """`python -m tests.sim`: tell the story of one seed again, or of many.
 
-    python -m tests.sim --seed 42 --trace
-    python -m tests.sim --seeds 1..500 --steps 12
+python -m tests.sim --seed 42 --trace
+python -m tests.sim --seeds 1..500 --steps 12
 """
 
 from __future__ import annotations

@@ -248,7 +248,9 @@ def _check_owners(world: World, findings: Findings) -> Iterator[str]:
             expected[key] = _replay(fact, *expected.get(key, (INBOX, 0)))
     for (mailbox, receipt), (folder, flags) in expected.items():
         assert is_for_emergency(receipt)
-        places = [(f.folder, f.flags & (SEEN | FLAGGED | ANSWERED)) for f in findings.of(mailbox, receipt)]
+        places = [
+            (f.folder, f.flags & (SEEN | FLAGGED | ANSWERED)) for f in findings.of(mailbox, receipt)
+        ]
         if places != [(folder, flags)]:
             yield f"mailbox {mailbox}: {to_text(receipt)} is {places}, not in {folder} with {flags}"
 

@@ -62,7 +62,9 @@ class DiskFaults:
 class Disk:
     """Files, directories and the difference between written and kept."""
 
-    def __init__(self, name: str, chance: random.Random, capacity_bytes: int = ENDLESS_BYTES) -> None:
+    def __init__(
+        self, name: str, chance: random.Random, capacity_bytes: int = ENDLESS_BYTES
+    ) -> None:
         self.name = name
         self.capacity_bytes = capacity_bytes
         self.faults = DiskFaults()
@@ -223,11 +225,10 @@ class Disk:
         last = self._last_to_survive(survival, numbers)
         likelihood = self._chance.choice((0.2, 0.5, 0.9))
         for number, offset, octets, inode in writes:
+            torn = number == last and survival is Survival.PREFIX
             if number < last and (survival is not Survival.PARTS):
                 _apply(inode.durable, offset, octets)
-            elif number == last and survival is Survival.PREFIX:
-                self._tear(inode.durable, offset, octets)
-            elif survival is Survival.PARTS and self._chance.random() < likelihood:
+            elif torn or (survival is Survival.PARTS and self._chance.random() < likelihood):
                 self._tear(inode.durable, offset, octets)
         for number, change in self._pending_names:
             if number <= last:

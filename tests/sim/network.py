@@ -230,9 +230,7 @@ class Network:
         self._listeners: dict[str, tuple[Process, Callable[[], asyncio.Protocol]]] = {}
         self._links: list[Link] = []
 
-    def listen(
-        self, name: str, process: Process, factory: Callable[[], asyncio.Protocol]
-    ) -> None:
+    def listen(self, name: str, process: Process, factory: Callable[[], asyncio.Protocol]) -> None:
         """Take connections to that name until the process ends."""
         self._listeners[name] = (process, factory)
         process.at_end.append(lambda: self._drop(process))

@@ -130,7 +130,9 @@ class AcceptRole:
         smtp = SmtpSettings(
             HOST,
             starttls_offered=False,
-            limits=SmtpLimits(body_memory_bytes_max=settings.inline_bytes_max, body_chunk_bytes=512),
+            limits=SmtpLimits(
+                body_memory_bytes_max=settings.inline_bytes_max, body_chunk_bytes=512
+            ),
         )
         door = self.door = SmtpDoor(
             DoorSettings(smtp, smtp),

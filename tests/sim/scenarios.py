@@ -144,9 +144,7 @@ class Story:
         machine = self._world.machine
         operation = machine.operations.get(name, 0) + self._chance.randrange(1, 60)
         survival = self._chance.choice((None, None, *Survival))
-        machine.crashes.append(
-            Crash(name, operation, self._chance.choice(list(Moment)), survival)
-        )
+        machine.crashes.append(Crash(name, operation, self._chance.choice(list(Moment)), survival))
 
     def _cut_power(self) -> None:
         self._world.machine.cut_power(self._chance.choice(list(Survival)))

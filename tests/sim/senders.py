@@ -177,8 +177,8 @@ class Attempt:
             post.gave_up = True
         if self._mishap is Mishap.WHILE_SENDING:
             size_bytes = len(post.content) + 60 * (len(post.addresses) + 2)
-            client.link.to_server.cut_after_bytes = (
-                client.sent_bytes + self._chance.randrange(size_bytes)
+            client.link.to_server.cut_after_bytes = client.sent_bytes + self._chance.randrange(
+                size_bytes
             )
         wanted = post.outstanding
         accepted = await self._envelope(wanted)
