@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from staffetta.mailboxes.files import FileSettings
@@ -31,7 +32,9 @@ from staffetta.mailboxes.port import (
     Query,
     SetFlags,
 )
-from staffetta.mailboxes.roster import found_cell
+from staffetta.mailboxes.progress import finish
+from staffetta.mailboxes.rebuilding import rebuild
+from staffetta.mailboxes.roster import found_cell, path_of
 from staffetta.mailboxes.sqlite import SqliteCell
 from staffetta.runtime.clock import SystemClock
 from staffetta.runtime.disk import DirectoryVolume
@@ -241,10 +244,36 @@ def _measure_store(mailbox: Mailbox) -> None:
     say(f"MOVE of {FOLDER_MESSAGES} messages", seconds * 1_000, "ms")
 
 
+def measure_repair() -> None:
+    """Check a mailbox of 12,000 messages; rebuild it from its own file, and from the log."""
+    messages = make_messages(FOLDER_MESSAGES)
+    ref = MailboxRef(1, 1_600_000_000)
+    with directory() as root:
+        bench = Bench(root / "repair")
+        batch = bench.batch(1, messages)
+        for start in range(0, FOLDER_MESSAGES, 500):
+            some = batch.deliveries[start : start + 500]
+            bench.cell.deliver([MailboxBatch(ref, some)])
+        bench.cell.sync()
+        log = [replace(one, uid=uid) for uid, one in enumerate(batch.deliveries, 1)]
+        seconds = timed(lambda: bench.cell.check(ref))
+        say("check", FOLDER_MESSAGES / seconds, "messages/s")
+        files = bench.cell.files
+        seconds = timed(lambda: finish(rebuild(files, ref, log, NOW_US)))
+        say("rebuild of a healthy file", FOLDER_MESSAGES / seconds, "messages/s")
+        files.close()
+        (root / "repair" / path_of(1)).write_bytes(b"garbage" * 10_000)
+        seconds = timed(lambda: finish(rebuild(files, ref, log, NOW_US + 1)))
+        say("rebuild from the log alone", FOLDER_MESSAGES / seconds, "messages/s")
+        assert bench.mailbox(1).overview().messages == FOLDER_MESSAGES
+        bench.cell.close()
+
+
 MEASURES: dict[str, Callable[[], None]] = {
     "hot": measure_deliver_hot,
     "spread": measure_deliver_spread,
     "folder": measure_folder,
+    "repair": measure_repair,
 }
 
 

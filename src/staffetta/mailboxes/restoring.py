@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from staffetta.formats.prepared import prepare
 from staffetta.mailboxes.counters import CHANGES_KEPT
-from staffetta.mailboxes.placing import INSERT_ARRIVAL, INSERT_MESSAGE, insert_contents, make_ready
+from staffetta.mailboxes.placing import (
+    INSERT_ARRIVAL,
+    INSERT_MESSAGE,
+    NewContent,
+    insert_contents,
+    make_ready,
+)
 from staffetta.mailboxes.port import INBOX, SYSTEM_FLAGS, Delivery
 from staffetta.mailboxes.salvaging import Row, Salvage
 from staffetta.mailboxes.schema import INITIAL_FOLDERS
@@ -66,22 +71,25 @@ class Restoring:
             folder, uid = self._find_folder(delivery.folder), delivery.uid
             content = self._content_at(folder, uid) or self._keys.get(key, 0)
         is_placed = content in self.wanted
+        is_new = content not in self._present
+        if is_placed and not is_new and arrival is not None:
+            return False
         if not is_placed:
             place = self._find_place(folder, uid, content, arrival is not None)
             if place is None:
                 return False
             folder, uid = place
-        is_new = content not in self._present
+        ready = make_ready(*key, delivery.content)
         if is_new:
             content = content or self._take_content()
-            insert_contents(self.database, content, [make_ready(*key, delivery.content)])
+            insert_contents(self.database, content, [ready])
             self._present.add(content)
             self.database.run(
                 "UPDATE message SET size_bytes=? WHERE content=?",
                 (len(delivery.content), content),
             )
         if not is_placed:
-            uid = self._place(folder, uid, content, delivery.flags, delivery.at_us)
+            uid = self._place(folder, uid, content, delivery.flags, delivery.at_us, ready)
         if arrival is None:
             modseq = self._modseq_at(folder, uid)
             self.database.run(INSERT_ARRIVAL, (*key, folder, uid, content, modseq))
@@ -218,20 +226,20 @@ class Restoring:
         self._content_next += 1
         return self._content_next - 1
 
-    def _place(self, folder: int, uid: int, content: int, flags: int, at_us: int) -> int:
+    def _place(
+        self, folder: int, uid: int, content: int, flags: int, at_us: int, ready: NewContent
+    ) -> int:
         """A new row for a message, under its old UID where that is known and free; its UID."""
         database = self.database
         if uid == 0 or self._content_at(folder, uid) or self._has_vanished(folder, uid):
             uid = self._last_uid(folder) + 1
-        row = database.row("SELECT header,text FROM body WHERE id=?", (content,))
-        assert row is not None
-        data = row[0] + row[1]
         database.run("UPDATE mailbox SET modseq=modseq+1")
         state = database.row("SELECT modseq FROM mailbox")
         assert state is not None
-        sent_day = prepare(data).sent_day
+        size_bytes = len(ready.content)
         database.run(
-            INSERT_MESSAGE, (folder, uid, content, flags, state[0], at_us, sent_day, len(data))
+            INSERT_MESSAGE,
+            (folder, uid, content, flags, state[0], at_us, ready.sent_day, size_bytes),
         )
         database.run("UPDATE folder SET uid_next=max(uid_next,?+1) WHERE id=?", (uid, folder))
         self.wanted.add(content)
@@ -253,7 +261,9 @@ class Restoring:
             folder, uid = (self._recovered_folder(), 0) if row is None else row
             if uid and self._has_vanished(folder, uid):
                 folder, uid = self._recovered_folder(), 0
-            self._place(folder, uid, content, 0, now_us)
+            data = self.database.row("SELECT header,text FROM body WHERE id=?", (content,))
+            assert data is not None
+            self._place(folder, uid, content, 0, now_us, make_ready(b"", 0, data[0] + data[1]))
 
     def _recovered_folder(self) -> int:
         row = self.database.row("SELECT id FROM folder WHERE name=?", (RECOVERED,))
