@@ -19,8 +19,10 @@ from staffetta.log.port import LogReader
 
 DIGEST_BYTES = 16
 UNCONFIRMED_MAX = 100_000
-# After a crash every `250` of this last while before it may have been lost on the way.
-SUSPECT_S = 120
+# After a crash every `250` of this last while before it may have been lost on the way: perhaps by
+# a cut some time before the crash, whose sender has not come back yet (RFC 5321 §4.5.4.1 has it
+# wait for half an hour).
+SUSPECT_S = 3_600
 SUSPECTS_MAX = 20_000
 
 # hashlib lets go of the interpreter lock for more than 2,047 bytes at once; getting it back from
