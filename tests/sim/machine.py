@@ -19,7 +19,7 @@ from pathlib import Path
 import apsw
 
 from tests.sim.disk import Disk, Survival
-from tests.sim.loop import SimLoop
+from tests.sim.loop import make_loop
 from tests.sim.scheduler import Killed, Scheduler
 from tests.sim.threads import SimThread, SimWorker
 
@@ -85,7 +85,7 @@ class Process:
         self.name = name
         self.label = f"{name}#{incarnation}"
         self.alive = True
-        self.loop = SimLoop(machine.scheduler)
+        self.loop = make_loop(machine.scheduler)
         self.clock = machine.clock
         self.entropy = SimEntropy(machine.scheduler.stream(f"entropy {self.label}"))
         self.connections: list[apsw.Connection] = []

@@ -27,7 +27,7 @@ class Stream:
     """One direction of a connection."""
 
     def __init__(
-        self, scheduler: Scheduler, chance: random.Random, arrive: Callable[[bytes], None]
+        self, scheduler: Scheduler, chance: random.Random, arrive: Callable[[bytes], object]
     ) -> None:
         self._scheduler = scheduler
         self._chance = chance
@@ -45,14 +45,14 @@ class Stream:
             if start < end:
                 self._schedule(lambda piece=octets[start:end]: self._land(piece))  # type: ignore[misc]
 
-    def send_end(self, call: Callable[[], None]) -> None:
+    def send_end(self, call: Callable[[], object]) -> None:
         """Have something happen at the far end when all that was sent has arrived."""
         self._schedule(call)
 
     def _pieces(self) -> int:
         return self._chance.randrange(PIECES_MAX)
 
-    def _schedule(self, call: Callable[[], None]) -> None:
+    def _schedule(self, call: Callable[[], object]) -> None:
         now_us = self._scheduler.now_us
         # One microsecond apart at least, so that pieces keep their order.
         arrival_us = now_us + int(self._chance.random() * LATENCY_S * 1_000_000)
@@ -169,9 +169,7 @@ class ClientEnd:
         if not self._ended and self.link is not None:
             self._ended = True
             link = self.link
-            link.to_server.send_end(
-                lambda: link.process.loop.call_soon(link.server.receive_end) and None
-            )
+            link.to_server.send_end(lambda: link.process.loop.call_soon(link.server.receive_end))
 
     def receive(self, octets: bytes) -> None:
         self._octets += octets
@@ -206,7 +204,7 @@ class Link:
         self.server = ServerTransport(self, peer)
         loop = process.loop
         self.to_server = Stream(
-            scheduler, chance, lambda octets: loop.call_soon(self.server.receive, octets) and None
+            scheduler, chance, lambda octets: loop.call_soon(self.server.receive, octets)
         )
         self.to_client = Stream(scheduler, chance, client.receive)
         self.to_server.cut = self.to_client.cut = self.break_

@@ -46,7 +46,9 @@ class SimVfs(apsw.VFS):
     def excepthook(self, *error: object) -> bool:
         return True  # what cannot be told to the caller: that the process has ended
 
-    def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> object:
+    def xOpen(  # type: ignore[override]
+        self, name: str | apsw.URIFilename | None, flags: list[int]
+    ) -> object:
         assert name is not None, "temporary files stay in memory"
         path = name.filename() if isinstance(name, apsw.URIFilename) else name
         inode = self._disk.find(path)
@@ -66,7 +68,7 @@ class SimVfs(apsw.VFS):
     def xDelete(self, filename: str, syncdir: bool) -> None:
         if self._disk.find(filename) is None:
             missing = apsw.IOError(f"no {filename}")
-            missing.extendedresult = apsw.SQLITE_IOERR_DELETE_NOENT
+            missing.extendedresult = apsw.SQLITE_IOERR_DELETE_NOENT  # type: ignore[attr-defined]
             raise missing
         operate(self._process, "remove", self._disk, filename, lambda: self._disk.remove(filename))
         if syncdir:
@@ -178,7 +180,7 @@ class MainFile(apsw.VFSFile):
     def xRead(self, amount: int, offset: int) -> bytes:
         return read(self, amount, offset)
 
-    def xWrite(self, data: bytes, offset: int) -> None:  # type: ignore[override]
+    def xWrite(self, data: bytes, offset: int) -> None:
         write(self, data, offset)
 
     def xTruncate(self, newsize: int) -> None:

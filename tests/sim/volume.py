@@ -66,7 +66,7 @@ class SimVolume:
 
     def __init__(self, process: Process, disk: Disk, name: str, folder: str = "") -> None:
         self.name = name
-        self.gate = SimGate(name)
+        self.gate: Gate = SimGate(name)
         self.settings_in_force: Callable[[DatabaseSettings], DatabaseSettings] = _as_asked
         self._process = process
         self._disk = disk

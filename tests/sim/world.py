@@ -11,7 +11,7 @@ from staffetta.mailboxes.roster import found_cell
 from staffetta.runtime.faults import FaultMode
 from tests.sim.directory import DOMAIN, FixedRecipients
 from tests.sim.disk import ENDLESS_BYTES, DiskFaults, Survival
-from tests.sim.loop import SimLoop
+from tests.sim.loop import make_loop
 from tests.sim.machine import Machine, Process
 from tests.sim.network import Network
 from tests.sim.owners import AccessRole, Testimony
@@ -52,7 +52,7 @@ class World:
         self.scheduler = Scheduler(seed, show=show)
         self.machine = Machine(self.scheduler)
         self.network = Network(self.scheduler)
-        self.outside = SimLoop(self.scheduler)
+        self.outside = make_loop(self.scheduler)
         self.recipients = FixedRecipients()
         self.senders: list[Sender] = []
         self.testimony = Testimony()
@@ -159,7 +159,11 @@ class World:
 
     def _end(self, process: Process) -> None:
         """A process found that it cannot go on."""
-        self.scheduler.interrupt(lambda: process.alive and self.machine.kill(process))
+        self.scheduler.interrupt(lambda: self._kill_if_alive(process))
+
+    def _kill_if_alive(self, process: Process) -> None:
+        if process.alive:
+            self.machine.kill(process)
 
     def find(self, name: str) -> Process | None:
         """The process of that name, if one is running."""
