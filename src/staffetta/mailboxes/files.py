@@ -47,7 +47,7 @@ class FileSettings:
     open_files_max: int = 400
     cache_kib: int = 2048
     checkpoint_pages: int = 2_000
-    idle_wal_pages: int = 96
+    idle_wal_pages: int = 256
 
 
 class MailboxFile:
